@@ -1,0 +1,32 @@
+"""What is due, from stored times. A run recorded in the future (the clock was set back) is due at once."""
+
+from datetime import datetime, timedelta
+
+from aggregator.core.model import Feed, Mark
+
+LONGEST_PAUSE = timedelta(minutes=15)
+
+
+def is_due(feed: Feed, mark: Mark, now: datetime) -> bool:
+    """Whether a feed is to be polled at `now`."""
+    if not feed.enabled:
+        return False
+    if mark.last_attempt_at is None or mark.last_attempt_at > now:
+        return mark.not_before is None or mark.not_before <= now
+    return next_due(feed, mark.last_attempt_at, mark.failures, mark.not_before) <= now
+
+
+def next_due(feed: Feed, attempted_at: datetime, failures: int, not_before: datetime | None) -> datetime:
+    """When a feed is due again: after its interval, and after growing pauses while it fails."""
+    pause = feed.every if not failures else max(feed.every, backoff(failures, feed.every))
+    due = attempted_at + pause
+    return due if not_before is None or not_before < due else not_before
+
+
+def backoff(failures: int, first: timedelta) -> timedelta:
+    """A pause that doubles with each failure, up to a quarter of an hour (or the interval, where longer).
+
+    >>> [backoff(n, timedelta(seconds=60)).total_seconds() for n in (1, 2, 3, 9)]
+    [60.0, 120.0, 240.0, 900.0]
+    """
+    return min(first * 2 ** (min(failures, 16) - 1), max(LONGEST_PAUSE, first))

@@ -1,0 +1,625 @@
+"""Every value that is handed from step to step; frozen, compared by what it holds.
+
+    Ask → Request → Page → Reading → Fact → Standing → Change
+
+A *fact* is "at `as_of`, the provider said this about that order", in the provider's words. An order as it
+stands is a fold over its facts. Instants are aware UTC datetimes; dates are days in the account's time zone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import Enum, StrEnum
+from typing import Final, Literal, TypeAlias
+
+
+class Direction(StrEnum):
+    """Which way the numbers go, seen from us."""
+
+    PORT_IN = "port_in"
+    PORT_OUT = "port_out"
+
+
+class State(StrEnum):
+    """Where an order or a number is. A closed set of thirteen; `core/states.py` says what each implies."""
+
+    DRAFT = "draft"
+    ACTION_NEEDED = "action_needed"
+    WITH_PROVIDER = "with_provider"
+    WITH_CARRIER = "with_carrier"
+    EXCEPTION = "exception"
+    SCHEDULED = "scheduled"
+    CANCEL_PENDING = "cancel_pending"
+    PORTED = "ported"
+    PARTIALLY_PORTED = "partially_ported"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    REVERTED = "reverted"
+    UNKNOWN = "unknown"
+
+
+class WaitingOn(StrEnum):
+    """Who must act next. A closed set."""
+
+    US = "us"
+    PROVIDER = "provider"
+    LOSING_CARRIER = "losing_carrier"
+    GAINING_CARRIER = "gaining_carrier"
+    NOBODY = "nobody"
+    UNKNOWN = "unknown"
+
+
+class Basis(StrEnum):
+    """What a mapping from a provider's word to ours rests on."""
+
+    DOCUMENTED = "documented"
+    INFERRED = "inferred"
+    GUESS = "guess"
+    NONE = "none"
+
+
+class Vocabulary(StrEnum):
+    """The word lists a provider may have; the values are the names used in the configuration."""
+
+    PORT_IN = "status"
+    PORT_OUT = "port_out"
+    REASON = "reason"
+    MESSAGING = "messaging"
+    ACTIVATION = "activation"
+    CARRIER_STATUS = "carrier_status"
+
+
+class Source(StrEnum):
+    """How a fact reached us: the provider announced it, or we looked."""
+
+    SNAPSHOT = "snapshot"
+    EVENT = "event"
+
+
+class Part(StrEnum):
+    """What of the provider's is still to be asked for."""
+
+    ORDER = "order"
+    EVENT = "event"
+    NUMBERS = "numbers"
+    COMMENTS = "comments"
+
+
+class Told(Enum):
+    """The sentinel for "this fact does not speak of it", which is not the same as "it is empty"."""
+
+    NOT = "not told"
+
+
+NOT_TOLD: Final = Told.NOT
+NotTold: TypeAlias = Literal[Told.NOT]
+
+
+# --- asking ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """A porting order at one account: which way it goes, and the provider's own id."""
+
+    direction: Direction
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of an event feed, both ends inclusive; `until` None means: up to now."""
+
+    feed: str
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A feed's whole list."""
+
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """These orders, or for each of them one `part`; `since` is the oldest birth among them, where known."""
+
+    direction: Direction
+    ids: tuple[str, ...]
+    part: Part = Part.ORDER
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """These provider events, by id."""
+
+    feed: str
+    ids: tuple[str, ...]
+
+
+Ask: TypeAlias = Window | Listing | Orders | Events
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP GET, relative to the account's base URL. `received` counts the items of the pages before it
+    in its sweep; it never goes over the wire."""
+
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    received: int = field(default=0, compare=False)
+
+    def param(self, name: str) -> str | None:
+        """The first value of a query parameter, or None."""
+        return next((value for key, value in self.params if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One reply, a 404 included. `provider_at` is the reply's `Date` header."""
+
+    request: Request
+    status: int
+    body: bytes
+    fetched_at: datetime
+    provider_at: datetime | None
+
+    @property
+    def at(self) -> datetime:
+        """When the provider said this, by its own clock where it shows one."""
+        return self.provider_at or self.fetched_at
+
+
+# --- what a page says -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Our word for one of a provider's. `value` is a `State` for the status vocabularies, else a plain word.
+    `waiting_on` overrides who must act where the state alone would say somebody else."""
+
+    value: str
+    basis: Basis = Basis.DOCUMENTED
+    waiting_on: WaitingOn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The canonical code of a provider's reason, and who can do something about it."""
+
+    code: str
+    waiting_on: WaitingOn = WaitingOn.US
+    basis: Basis = Basis.DOCUMENTED
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonSaid:
+    """A reason as the provider wrote it; `meaning` is filled by `normalise`."""
+
+    code: str
+    text: str | None = None
+    meaning: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status word with the reasons given beside it; `meaning` is filled by `normalise`."""
+
+    raw: str | None
+    reasons: tuple[ReasonSaid, ...] = ()
+    meaning: Meaning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a side vocabulary (messaging, activation); `meaning` is filled by `normalise`."""
+
+    raw: str | None
+    meaning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A provider's date: a day in the account's time zone, and the instant when one is known."""
+
+    on: date
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A carrier by name and by SPID or OCN, which are never mixed."""
+
+    name: str | None = None
+    spid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The dates a fact speaks of. A requested or confirmed FOC of None means: there is none."""
+
+    requested: Moment | None | NotTold = NOT_TOLD
+    confirmed: Moment | None | NotTold = NOT_TOLD
+    created: datetime | None | NotTold = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Carriers:
+    """Losing and gaining carrier."""
+
+    losing: Carrier | None | NotTold = NOT_TOLD
+    gaining: Carrier | None | NotTold = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The names under which the customer, the provider's support and the provider's grouping know an order."""
+
+    customer: str | None | NotTold = NOT_TOLD
+    customer_group: str | None | NotTold = NOT_TOLD
+    description: str | None | NotTold = NOT_TOLD
+    support_key: str | None | NotTold = NOT_TOLD
+    group_key: str | None | NotTold = NOT_TOLD
+    sub_account: str | None | NotTold = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSaid:
+    """One telephone number as a fact speaks of it. A `status` that is not told means: a copy of the order's.
+    `key` and `e164` are filled by `normalise`; an adapter may give as `key` a form easier to parse."""
+
+    raw: str
+    status: Status | NotTold = NOT_TOLD
+    activation: Word | NotTold = NOT_TOLD
+    messaging: Word | NotTold = NOT_TOLD
+    carrier_status: str | None | NotTold = NOT_TOLD
+    requirement: str | None | NotTold = NOT_TOLD
+    key: str = ""
+    e164: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Some of an order's numbers."""
+
+    numbers: tuple[NumberSaid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of an order's numbers: one that was known and is missing here has been removed."""
+
+    numbers: tuple[NumberSaid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment; `body` has its secrets masked and never enters a change row or a log."""
+
+    id: str
+    author_type: str
+    body: str | None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An order came out of another one (a split)."""
+
+    parent: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What an event is, beside what it says: the provider's type, and its kept payload as JSON text.
+    `feed` and `key` identify it; `complete` is False while the provider still owes the payload."""
+
+    feed: str
+    key: str
+    type: str
+    payload: str | None = None
+    complete: bool = True
+    number: str | None = None
+    raw_from: str | None = None
+    raw_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """At `as_of`, the provider said this about that order; None or NOT_TOLD is "not told", never "empty".
+
+    `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
+    of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
+    look; `announced` is the event of an event.
+    """
+
+    order: OrderRef
+    source: Source
+    source_id: str
+    as_of: datetime
+    read_at: datetime
+    part: Part = Part.ORDER
+    document: str | None = None
+    looked_at: datetime | None = None
+    announced: Announced | None = None
+    status: Status | None = None
+    dates: Dates | None = None
+    carriers: Carriers | None = None
+    references: References | None = None
+    messaging: Word | None = None
+    activation: Word | None = None
+    steps: tuple[str, ...] | None = None
+    numbers: Partial | Whole | None = None
+    numbers_total: int | None = None
+    comment: Comment | None = None
+    link: Link | None = None
+    documents_changed: bool = False
+    deleted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Something that must still be asked: an order, its numbers or comments, or an event again.
+    `feed` is set for events; `because` names the fact that caused it (a known fact causes nothing anew)."""
+
+    part: Part
+    id: str
+    direction: Direction | None = None
+    feed: str | None = None
+    since: datetime | None = None
+    because: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """The key under which the want is stored: its direction or feed, and the provider's id."""
+        return f"{self.feed or self.direction}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An item that could not be read: its id or a hash, and what is wrong, without its content."""
+
+    ref: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one page says. `next` holds the requests that would go on, best first; `ids` what the page
+    brought, `total` what the provider says there is.
+
+    `done`: the provider says that the list is over. `last`: a way of paging ended here, which alone does not
+    prove that nothing is left. `more`: the page itself shows that its list has further pages.
+    """
+
+    facts: tuple[Fact, ...] = ()
+    wants: tuple[Want, ...] = ()
+    next: tuple[Request, ...] = ()
+    total: int | None = None
+    ids: frozenset[str] = frozenset()
+    done: bool = False
+    last: bool = False
+    more: bool = False
+    skipped: tuple[Skipped, ...] = ()
+
+
+# --- what we make of it ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference in one order, as text, the way `v1_changes` shows it. `number_key` and `field` are ''
+    where there is none. `late` rows tell history and change nothing that stands."""
+
+    kind: str
+    field: str = ""
+    old: str | None = None
+    new: str | None = None
+    number_key: str = ""
+    occurred_at: datetime | None = None
+    late: bool = False
+    regression: bool = False
+    unexpected: bool = False
+
+
+# --- providers ------------------------------------------------------------------------------------------
+
+
+class Auth(StrEnum):
+    """How a credential goes out: `Authorization: Bearer`, Basic with the adapter's user, or a header."""
+
+    BEARER = "bearer"
+    BASIC = "basic"
+    HEADER = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How gently a provider is asked: the least time between two requests, and how many may be in flight."""
+
+    min_interval_s: float = 0.0
+    in_flight: int = 1
+
+
+class FeedKind(StrEnum):
+    """What polling a feed means."""
+
+    EVENTS = "events"  # a cursor, a window, a lookback
+    LISTING = "listing"  # the whole list, no cursor
+    OPEN_ORDERS = "open_orders"  # each open order again, and now and then a wide window
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDefaults:
+    """A feed's kind and its defaults, which the configuration may override.
+
+    `resweeps` says how often a window is swept again when its pages did not fit together; `trust_totals`
+    whether a total that went on moving leaves it incomplete. `deep` is the once-a-day lookback.
+    """
+
+    kind: FeedKind
+    direction: Direction
+    every: timedelta
+    lookback: timedelta = timedelta(0)
+    deep: timedelta | None = None
+    start: timedelta | None = None
+    resweeps: int = 1
+    trust_totals: bool = True
+    frozen_by_date: bool = True
+    """`frozen_by_date`: the first request has no upper end; else the window ends a little before now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The account keys every provider has; an adapter may add its own by inheriting."""
+
+    time_zone: str = "UTC"
+    region: str = "US"
+    keep_comments: bool = True
+
+
+KeepTree: TypeAlias = Mapping[str, "KeepTree"]
+"""Which fields of a JSON object may be stored; an empty tree keeps a plain value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """All that a provider is to us: data and two pure functions. `plan` says which requests answer an ask
+    (each begins a chain of pages of its own), `read` what a page means; neither does I/O."""
+
+    label: str
+    base_url: str
+    auth: Auth
+    region: str
+    time_zone: str
+    feeds: Mapping[str, FeedDefaults]
+    words: Mapping[Vocabulary, Mapping[str, Meaning]]
+    reasons: Mapping[str, Reason]
+    keep: Mapping[str, KeepTree]
+    plan: Callable[[Ask, Options], tuple[Request, ...]]
+    read: Callable[[Page, Options], Reading]
+    pacing: Pacing = Pacing()
+    options: type[Options] = Options
+    auth_user: Callable[[Options], str] | None = None
+    milder: Callable[[Request], Request | None] | None = None
+    check: Ask | None = None
+    """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
+    the credential is good."""
+
+
+# --- accounts -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One feed of one account as configured: its adapter's defaults with the operator's wishes applied.
+    `start` is how far the first poll looks back: a duration, an instant, or None for everything."""
+
+    name: str
+    defaults: FeedDefaults
+    enabled: bool
+    every: timedelta
+    lookback: timedelta
+    stale_after: timedelta
+    start: timedelta | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Every word an account's provider may use, the operator's first; `version` changes when any of them does.
+    Documented words match exactly, guessed and operator's words after `normalise.folded`."""
+
+    exact: Mapping[tuple[Vocabulary, str], Meaning]
+    folded: Mapping[tuple[Vocabulary, str], Meaning]
+    reasons: Mapping[str, Reason]
+    region: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One credential at one provider, as the poller sees it: no secret, no URL."""
+
+    name: str
+    provider: str
+    adapter: Adapter
+    options: Options
+    words: Words
+    feeds: Mapping[str, Feed]
+    label: str = ""
+    allow_actions: bool = False
+
+
+# --- between poller and store ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the store remembers of a feed. `cursor` is how far the feed is known complete, in the provider's
+    time; `skew_s` how far its clock was ahead of ours; `pages` the length of the last listing."""
+
+    cursor: datetime | None = None
+    last_attempt_at: datetime | None = None
+    last_complete_at: datetime | None = None
+    deep_at: datetime | None = None
+    not_before: datetime | None = None
+    failures: int = 0
+    skew_s: float = 0.0
+    pages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a slice of a sweep taught us, to be recorded in one transaction. `answered` are wants that this
+    answers; `failed` those that were asked in vain; `at` is our clock when the slice was read."""
+
+    feed: str
+    at: datetime
+    facts: tuple[Fact, ...] = ()
+    wants: tuple[Want, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    answered: tuple[Want, ...] = ()
+    failed: tuple[Want, ...] = ()
+    initial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a sweep of a feed went; the last slice moves the cursor with it. `covers` is set when a complete
+    listing shows every order of a direction, as of `started_at` (the provider's time)."""
+
+    feed: str
+    outcome: str
+    attempted_at: datetime
+    complete: bool = False
+    cursor: datetime | None = None
+    started_at: datetime | None = None
+    covers: Direction | None = None
+    deep: bool = False
+    skew_s: float | None = None
+    pages: int = 0
+    not_before: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one transaction added."""
+
+    events: int = 0
+    changes: int = 0
+    skipped: int = 0
+    newest_seq: int = 0
+
+    def __add__(self, other: "Recorded") -> "Recorded":
+        return Recorded(
+            self.events + other.events,
+            self.changes + other.changes,
+            self.skipped + other.skipped,
+            max(self.newest_seq, other.newest_seq),
+        )

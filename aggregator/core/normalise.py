@@ -1,0 +1,177 @@
+"""A provider's words → ours, and telephone numbers → the form they are keyed by. Total: every text maps."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import blake2b
+
+import phonenumbers
+
+from aggregator.core.model import (
+    NOT_TOLD,
+    Adapter,
+    Basis,
+    Direction,
+    Fact,
+    Meaning,
+    NumberSaid,
+    Reason,
+    ReasonSaid,
+    State,
+    Status,
+    Vocabulary,
+    WaitingOn,
+    Whole,
+    Word,
+    Words,
+)
+
+NO_MEANING = Meaning(State.UNKNOWN, Basis.NONE)
+NO_REASON = Reason("unknown", WaitingOn.US, Basis.NONE)
+_FOLDED = re.compile(r"[\s_-]+")
+
+
+def folded(word: str) -> str:
+    """A word without case, spaces, hyphens and underscores, the form guessed words are compared in.
+
+    >>> folded("Sent to Carrier"), folded("in-progress")
+    ('senttocarrier', 'inprogress')
+    """
+    return _FOLDED.sub("", word).casefold()
+
+
+def words(
+    adapter: Adapter,
+    operator: Mapping[Vocabulary, Mapping[str, Meaning | Reason]],
+    region: str,
+    guess: bool = True,
+) -> Words:
+    """An account's words: the adapter's tables with the operator's on top, as look-ups with a version."""
+    exact: dict[tuple[Vocabulary, str], Meaning] = {}
+    loose: dict[tuple[Vocabulary, str], Meaning] = {}
+    reasons = dict(adapter.reasons)
+    for vocabulary, table in adapter.words.items():
+        for word, meaning in table.items():
+            if meaning.basis is not Basis.GUESS:
+                exact[vocabulary, word] = meaning
+            elif guess:
+                loose[vocabulary, folded(word)] = meaning
+    for vocabulary, table_said in operator.items():
+        for word, said in table_said.items():
+            if isinstance(said, Reason):
+                reasons[word] = said
+            else:
+                exact.pop((vocabulary, word), None)
+                loose[vocabulary, folded(word)] = said
+                _shadow(exact, vocabulary, folded(word))
+    said = (sorted(exact.items(), key=str), sorted(loose.items(), key=str), sorted(reasons.items(), key=str))
+    version = blake2b(repr((said, region)).encode(), digest_size=6).hexdigest()
+    return Words(exact, loose, reasons, region, version)
+
+
+def _shadow(exact: dict[tuple[Vocabulary, str], Meaning], vocabulary: Vocabulary, loose: str) -> None:
+    """The operator's word wins over every documented spelling of it."""
+    for key in [key for key in exact if key[0] is vocabulary and folded(key[1]) == loose]:
+        del exact[key]
+
+
+def normalise(fact: Fact, words: Words) -> Fact:
+    """The same fact with our words beside the provider's; what has no entry becomes `unknown`."""
+    status = fact.status and meant(fact.status, _status_words(fact.order.direction), words)
+    messaging = fact.messaging and _word(fact.messaging, Vocabulary.MESSAGING, words)
+    activation = fact.activation and _word(fact.activation, Vocabulary.ACTIVATION, words)
+    numbers = fact.numbers and replace(
+        fact.numbers, numbers=tuple(_number(said, fact.order.direction, words) for said in fact.numbers.numbers)
+    )
+    return replace(fact, status=status, messaging=messaging, activation=activation, numbers=numbers)
+
+
+def _status_words(direction: Direction) -> Vocabulary:
+    return Vocabulary.PORT_IN if direction is Direction.PORT_IN else Vocabulary.PORT_OUT
+
+
+def meant(status: Status, vocabulary: Vocabulary, words: Words) -> Status:
+    """A status with its meaning, and each reason with its own."""
+    reasons = tuple(
+        ReasonSaid(said.code, said.text, words.reasons.get(said.code, NO_REASON)) for said in status.reasons
+    )
+    return Status(status.raw, reasons, meaning(status.raw, vocabulary, words))
+
+
+def meaning(word: str | None, vocabulary: Vocabulary, words: Words) -> Meaning:
+    """What a word means: as documented, else as the operator or a guess has it, else unknown."""
+    if word is None:
+        return NO_MEANING
+    return (
+        words.exact.get((vocabulary, word))
+        or words.folded.get((vocabulary, folded(word)))
+        or NO_MEANING
+    )
+
+
+def _word(word: Word, vocabulary: Vocabulary, words: Words) -> Word:
+    return Word(word.raw, None if word.raw is None else meaning(word.raw, vocabulary, words).value)
+
+
+def _number(said: NumberSaid, direction: Direction, words: Words) -> NumberSaid:
+    key, e164 = number(said.key or said.raw, words.region)
+    return replace(
+        said,
+        key=key,
+        e164=e164,
+        status=said.status if said.status is NOT_TOLD else meant(said.status, _status_words(direction), words),
+        activation=said.activation
+        if said.activation is NOT_TOLD
+        else _word(said.activation, Vocabulary.ACTIVATION, words),
+        messaging=said.messaging
+        if said.messaging is NOT_TOLD
+        else _word(said.messaging, Vocabulary.MESSAGING, words),
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def number(raw: str, region: str) -> tuple[str, str | None]:
+    """The key a number is known by, and its E.164 form when it is a *valid* number.
+
+    >>> number("+61 2 5550 0101", "AU")
+    ('+61255500101', '+61255500101')
+    >>> number("13035550123", "US")
+    ('+13035550123', '+13035550123')
+    >>> number("+611111111112", "AU")
+    ('+611111111112', None)
+    """
+    try:
+        parsed = phonenumbers.parse(raw, region)
+    except phonenumbers.NumberParseException:
+        return ("".join(filter(str.isdigit, raw)) or raw, None)
+    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return e164, e164 if phonenumbers.is_valid_number(parsed) else None
+
+
+def unknown(fact: Fact) -> Iterator[tuple[Vocabulary, str]]:
+    """Every word of a (normalised) fact that nobody knows."""
+    said = fact.numbers.numbers if fact.numbers else ()
+    statuses = [fact.status, *(n.status for n in said if n.status is not NOT_TOLD)]
+    for status in statuses:
+        if status is None:
+            continue
+        if status.raw is not None and status.meaning and status.meaning.basis is Basis.NONE:
+            yield _status_words(fact.order.direction), status.raw
+        yield from ((Vocabulary.REASON, reason.code) for reason in status.reasons if reason.meaning is NO_REASON)
+    side = [(fact.messaging, Vocabulary.MESSAGING), (fact.activation, Vocabulary.ACTIVATION)]
+    side += [(n.activation, Vocabulary.ACTIVATION) for n in said if n.activation is not NOT_TOLD]
+    side += [(n.messaging, Vocabulary.MESSAGING) for n in said if n.messaging is not NOT_TOLD]
+    for word, vocabulary in side:
+        if word is not None and word.raw is not None and word.meaning == State.UNKNOWN:
+            yield vocabulary, word.raw
+
+
+def gathered(facts: Iterable[Fact]) -> tuple[Fact, ...]:
+    """The pages of one order's number list as one fact: only a list read to its end is a whole list."""
+    pages = sorted(facts, key=lambda fact: fact.read_at)
+    if not pages:
+        return ()
+    numbers = {said.raw: said for fact in pages if fact.numbers for said in fact.numbers.numbers}
+    kept = "[" + ",".join(sorted((fact.document or "[]")[1:-1] for fact in pages)) + "]"
+    return (replace(pages[-1], numbers=Whole(tuple(numbers.values())), document=kept),)

@@ -1,0 +1,294 @@
+"""Typed look-ups for adapters: they name what is missing or wrong, and nothing else of a page gets past them.
+
+Every function here raises `PageChanged` (never `KeyError` or `TypeError`) when the page is not what it
+should be, and its message names the field, never the content.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from aggregator.core.model import (
+    Fact,
+    KeepTree,
+    Moment,
+    OrderRef,
+    Page,
+    Part,
+    Skipped,
+    Source,
+)
+from aggregator.errors import PageChanged
+
+Json = Mapping[str, Any]
+T = TypeVar("T")
+
+MAX_INTEGER = 2**63 - 1
+SCRUBBED = re.compile("[\x00\ud800-\udfff]")
+FREE_TEXT = frozenset({"description", "reason", "rejection_reason"})
+SECRET_DIGITS = re.compile(r"(?i)(\b(?:pin|passcode|password|account)\b\D{0,20}?)([A-Z]*\d[\w-]*)")
+
+
+# --- a page as a whole ----------------------------------------------------------------------------------
+
+
+def json_object(page: Page) -> dict[str, Any]:
+    """The page's body as a JSON object. Refused: other status than 2xx, HTML, lists, cut or deep bodies,
+    `NaN`, numbers no database holds. NUL and lone surrogates become U+FFFD."""
+    if not 200 <= page.status < 300:
+        raise PageChanged(f"{page.request.path}: status {page.status}")
+    value = loads(page.body, page.request.path)
+    if not isinstance(value, dict):
+        raise PageChanged(f"{page.request.path}: not a JSON object")
+    return value
+
+
+def loads(body: bytes, where: str) -> Any:
+    """JSON read with our limits; see `json_object`."""
+    try:
+        text = body.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise PageChanged(f"{where}: not JSON ({type(error).__name__})") from error
+    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+        return _scrubbed(value)
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or not -MAX_INTEGER <= (value := int(digits)) <= MAX_INTEGER:
+        raise ValueError("integer out of range")
+    return value
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError("number out of range")
+    return value
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return SCRUBBED.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_scrubbed(item) for item in value]
+    if isinstance(value, dict):
+        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+    return value
+
+
+def each(
+    items: Sequence[Any], read: Callable[[dict[str, Any]], Iterable[T]], name: str, keep: KeepTree
+) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
+    """Read every item; one that cannot be read is skipped and named by its `name` field (else by a hash of
+    what may be kept of it). A page on which no item is even named is not a page we know."""
+    good: list[T] = []
+    skipped: list[Skipped] = []
+    named = 0
+    for item in items:
+        ref = item.get(name) if isinstance(item, dict) else None
+        named += isinstance(ref, str) and ref != ""
+        try:
+            good.extend(read(_object(item, name)))
+        except PageChanged as error:
+            skipped.append(Skipped(ref[:200] if isinstance(ref, str) and ref else _hash(item, keep), str(error)))
+    if items and not named:
+        raise PageChanged(f"{len(items)} items and none has a {name}")
+    return tuple(good), tuple(skipped)
+
+
+def _object(item: object, name: str) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        raise PageChanged(f"item with {name}: not an object but {_kind(item)}")
+    return item
+
+
+def _hash(item: object, keep: KeepTree) -> str:
+    kept = document(item, keep) if isinstance(item, dict) else _kind(item)
+    return blake2b(kept.encode(), digest_size=12).hexdigest()
+
+
+# --- single fields --------------------------------------------------------------------------------------
+
+
+def get(item: Json, name: str, kind: type[T]) -> T:
+    """A field that must be there, of that type (an empty string counts as missing)."""
+    value = item.get(name)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or value == "":
+        raise PageChanged(f"{name}: {'missing' if value in (None, '') else 'not ' + kind.__name__}")
+    return value
+
+
+def text(item: Json, name: str) -> str | None:
+    """A text field that may be missing, null or empty; a bare number is read as its digits."""
+    value = item.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise PageChanged(f"{name}: not a text but {_kind(value)}")
+    return str(value)
+
+
+def inner(item: Json, name: str) -> dict[str, Any]:
+    """An inner object that may be missing or null: then it is empty."""
+    value = item.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PageChanged(f"{name}: not an object but {_kind(value)}")
+    return value
+
+
+def several(item: Json, name: str) -> list[Any]:
+    """A list that may be missing or null: then it is empty."""
+    value = item.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise PageChanged(f"{name}: not a list but {_kind(value)}")
+    return value
+
+
+def whole(item: Json, name: str) -> int | None:
+    """A count that may be missing; `3.0` and `"3"` are 3, anything else is not told."""
+    value = item.get(name)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        return None
+    return int(value)
+
+
+def instant(item: Json, name: str) -> datetime | None:
+    """A moment that may be missing: ISO 8601 with a zone (none is read as UTC), or Unix seconds."""
+    value = item.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        return moment_of(value)
+    except (ValueError, OverflowError, OSError) as error:
+        raise PageChanged(f"{name}: not a time") from error
+
+
+def moment_of(value: object) -> datetime:
+    """ISO 8601 text or Unix seconds as an aware UTC datetime.
+
+    >>> moment_of("2021-03-19T10:07:15.527Z").isoformat()
+    '2021-03-19T10:07:15.527000+00:00'
+    >>> moment_of(1780000000).isoformat()
+    '2026-05-28T20:26:40+00:00'
+    """
+    if isinstance(value, str) and not value.isdigit():
+        at = datetime.fromisoformat(value)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("not a time")
+    return datetime.fromtimestamp(float(value), UTC)
+
+
+def local_date(item: Json, name: str, time_zone: str) -> Moment | None:
+    """A date that may be missing: a day, or an instant with its day in the account's zone. Midnight UTC is
+    a day that was written as an instant: it has no hour and does not shift with the zone.
+
+    >>> local_date({"foc": "2026-04-30T15:00:00Z"}, "foc", "Australia/Sydney").on.isoformat()
+    '2026-05-01'
+    >>> local_date({"foc": 1780358400}, "foc", "America/New_York")
+    Moment(on=datetime.date(2026, 6, 2), at=None)
+    """
+    value = item.get(name)
+    if isinstance(value, str) and len(value) == 10:
+        try:
+            return Moment(date.fromisoformat(value))
+        except ValueError:
+            pass
+    at = instant(item, name)
+    if at is None:
+        return None
+    if at.hour == at.minute == at.second == at.microsecond == 0:
+        return Moment(at.date())
+    return Moment(at.astimezone(_zone(time_zone)).date(), at)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+# --- what may be kept -----------------------------------------------------------------------------------
+
+
+def keep(*paths: str) -> KeepTree:
+    """The tree of fields that may be stored, from dotted paths; lists are passed through.
+
+    >>> keep("id", "status.value")
+    {'id': {}, 'status': {'value': {}}}
+    """
+    tree: dict[str, Any] = {}
+    for path in paths:
+        branch = tree
+        for name in path.split("."):
+            branch = branch.setdefault(name, {})
+    return tree
+
+
+def document(item: object, tree: KeepTree) -> str:
+    """The kept part of an item as canonical JSON text (keys sorted, no spaces)."""
+    return json.dumps(cut(item, tree), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def cut(item: object, tree: KeepTree) -> object:
+    """What of an item may be stored: the named fields, and of those with an empty tree only plain values
+    (a plain field that arrives as an object could hold anything)."""
+    if isinstance(item, list):
+        return [cut(entry, tree) for entry in item]
+    if isinstance(item, dict):
+        return {name: _kept(name, item[name], branch) for name, branch in tree.items() if name in item}
+    return item
+
+
+def _kept(name: str, value: object, tree: KeepTree) -> object:
+    return masked(value) if name in FREE_TEXT and isinstance(value, str) else cut(value, tree)
+
+
+def masked(words: str) -> str:
+    """Free text with what follows *pin*, *passcode*, *password* or *account* masked.
+
+    >>> masked("PIN 1234 does not match, account no. 998-1 neither")
+    'PIN *** does not match, account no. *** neither'
+    """
+    return SECRET_DIGITS.sub(r"\1***", words)
+
+
+# --- facts ----------------------------------------------------------------------------------------------
+
+
+def snapshot(page: Page, ref: OrderRef, part: Part = Part.ORDER, *, updated_at: datetime | None = None,
+             kept: str | None = None, **said: Any) -> Fact:
+    """A fact of the moment we looked: `as_of` is the provider's own time of last change where it gives one,
+    else the reply's `Date`, else our read time. A snapshot shows that the order exists."""
+    return Fact(
+        order=ref,
+        source=Source.SNAPSHOT,
+        source_id=f"{part}:{ref.direction}/{ref.id}@{page.fetched_at.isoformat()}",
+        as_of=updated_at or page.at,
+        read_at=page.fetched_at,
+        part=part,
+        document=kept,
+        looked_at=page.at,
+        deleted=False,
+        **said,
+    )

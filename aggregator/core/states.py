@@ -1,0 +1,72 @@
+"""What each of the thirteen states implies: who must act, whether it ends, its rank, what may follow it."""
+
+from aggregator.core.model import Direction, State, WaitingOn
+
+TERMINAL = frozenset(
+    {State.PORTED, State.PARTIALLY_PORTED, State.CANCELLED, State.REJECTED, State.REVERTED}
+)
+
+_BOTH = {
+    State.ACTION_NEEDED: WaitingOn.US,
+    State.WITH_PROVIDER: WaitingOn.PROVIDER,
+    State.EXCEPTION: WaitingOn.US,
+    State.SCHEDULED: WaitingOn.NOBODY,
+    State.CANCEL_PENDING: WaitingOn.PROVIDER,
+    State.PORTED: WaitingOn.NOBODY,
+    State.PARTIALLY_PORTED: WaitingOn.US,
+    State.CANCELLED: WaitingOn.NOBODY,
+    State.REVERTED: WaitingOn.US,
+    State.UNKNOWN: WaitingOn.UNKNOWN,
+    State.DRAFT: WaitingOn.US,
+}
+WAITING: dict[tuple[Direction, State], WaitingOn] = {
+    **{(direction, state): who for direction in Direction for state, who in _BOTH.items()},
+    (Direction.PORT_IN, State.WITH_CARRIER): WaitingOn.LOSING_CARRIER,
+    (Direction.PORT_OUT, State.WITH_CARRIER): WaitingOn.GAINING_CARRIER,
+    (Direction.PORT_IN, State.REJECTED): WaitingOn.US,
+    (Direction.PORT_OUT, State.REJECTED): WaitingOn.NOBODY,  # good news: the number stays
+}
+
+RANK = {
+    State.DRAFT: 0,
+    State.ACTION_NEEDED: 1,
+    State.WITH_PROVIDER: 2,
+    State.WITH_CARRIER: 3,
+    State.SCHEDULED: 4,
+    State.PORTED: 5,
+    State.PARTIALLY_PORTED: 5,
+}
+
+_S = State
+EXPECTED: dict[State, frozenset[State]] = {
+    _S.DRAFT: frozenset({_S.ACTION_NEEDED, _S.WITH_PROVIDER, _S.CANCELLED}),
+    _S.ACTION_NEEDED: frozenset({_S.WITH_PROVIDER, _S.SCHEDULED, _S.CANCELLED, _S.REJECTED}),
+    _S.WITH_PROVIDER: frozenset(
+        {_S.ACTION_NEEDED, _S.WITH_CARRIER, _S.EXCEPTION, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED}
+    ),
+    _S.WITH_CARRIER: frozenset(
+        {_S.EXCEPTION, _S.SCHEDULED, _S.PORTED, _S.CANCEL_PENDING, _S.CANCELLED, _S.REJECTED}
+    ),
+    _S.EXCEPTION: frozenset(
+        {_S.WITH_PROVIDER, _S.WITH_CARRIER, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED, _S.REJECTED}
+    ),
+    _S.SCHEDULED: frozenset(
+        {_S.PORTED, _S.PARTIALLY_PORTED, _S.EXCEPTION, _S.WITH_CARRIER, _S.CANCEL_PENDING, _S.CANCELLED}
+    ),
+    _S.CANCEL_PENDING: frozenset(State) - TERMINAL - {_S.CANCEL_PENDING} | {_S.CANCELLED, _S.PORTED},
+    _S.PORTED: frozenset({_S.REVERTED}),
+}
+
+
+def is_expected(before: State, after: State) -> bool:
+    """Whether this step is an ordinary one. From and to `unknown` nothing can be said, so nothing is flagged."""
+    if State.UNKNOWN in (before, after) and before not in TERMINAL:
+        return True
+    return after in EXPECTED.get(before, frozenset())
+
+
+def is_regression(before: State, after: State) -> bool:
+    """Whether this step leads back: a lower rank, or a confirmed date lost to an exception."""
+    if before is State.SCHEDULED and after is State.EXCEPTION:
+        return True
+    return before in RANK and after in RANK and RANK[after] < RANK[before]

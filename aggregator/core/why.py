@@ -1,0 +1,74 @@
+"""Why an order waits, in words a porting coordinator can act on."""
+
+from aggregator.core.model import Direction, ReasonSaid, State, Status, WaitingOn
+
+REASON_WORDS = {
+    "account_number_mismatch": "account number does not match",
+    "name_mismatch": "name does not match",
+    "authorized_person_mismatch": "authorised person does not match",
+    "address_mismatch": "address does not match",
+    "postal_code_mismatch": "postal code does not match",
+    "billing_number_mismatch": "billing number does not match",
+    "pin_invalid": "PIN wrong",
+    "tax_id_mismatch": "tax id does not match",
+    "data_mismatch": "data do not match",
+    "authorization_document": "letter of authorisation not accepted",
+    "number_mismatch": "number does not belong to the account",
+    "number_inactive": "number is not active",
+    "number_not_portable": "number cannot be ported",
+    "rate_center_not_portable": "rate centre cannot be ported",
+    "number_has_feature": "number has a special feature",
+    "number_locked": "number is locked",
+    "pending_order": "local service request pending",
+    "port_type_incorrect": "full or partial port chosen wrongly",
+    "main_number_porting": "the main billing number is porting",
+    "number_list_mismatch": "the list of numbers is not right",
+    "split_required": "the order must be split",
+    "date_rejected": "date refused",
+    "date_expired": "date has passed",
+    "carrier_unresponsive": "the losing carrier does not answer",
+    "carrier_capacity": "the losing carrier has no capacity",
+    "clearinghouse_conflict": "conflict at the clearing house",
+    "clearinghouse_failure": "failure at the clearing house",
+    "end_user_withdrew": "the end user withdrew",
+    "provider_handling": "the provider is handling it",
+    "other": "other reason",
+}
+
+_STATES = {
+    State.DRAFT: "finish and submit the draft",
+    State.ACTION_NEEDED: "an act of ours is needed",
+    State.EXCEPTION: "refused without a reason: read the comments",
+    State.PARTIALLY_PORTED: "some numbers did not move",
+    State.REJECTED: "refused for good: a new order is needed",
+    State.REVERTED: "had ported and was given back",
+}
+
+
+def why(
+    direction: Direction, state: State, status: Status, needs: tuple[str, ...], waiting_on: WaitingOn
+) -> str | None:
+    """The reason with its raw text, else the step, requirement, decision or unknown word; None where nothing
+    waits for us."""
+    if waiting_on not in (WaitingOn.US, WaitingOn.UNKNOWN):
+        return None
+    if state is State.UNKNOWN:
+        return f"status nobody knows: {status.raw}" if status.raw else "no status told yet"
+    if needs:
+        return "needed: " + ", ".join(name.replace("_", " ").replace("-", " ") for name in needs)
+    if status.reasons:
+        return "; ".join(reason_words(reason) for reason in status.reasons)
+    if direction is Direction.PORT_OUT and state is State.ACTION_NEEDED:
+        return "decide: authorise or refuse; silence authorises it"
+    return _STATES.get(state, "an act of ours is needed")
+
+
+def reason_words(reason: ReasonSaid) -> str:
+    """A reason in our words, with the provider's own beside it.
+
+    >>> reason_words(ReasonSaid("SOMETHING_NEW"))
+    'SOMETHING_NEW'
+    """
+    ours = REASON_WORDS.get(reason.meaning.code) if reason.meaning else None
+    theirs = reason.text or reason.code
+    return f"{ours} ({theirs})" if ours else theirs

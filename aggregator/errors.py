@@ -1,0 +1,72 @@
+"""The tree of errors. Reactions go by type, never by message.
+
+    AggregatorError
+    ├── ConfigError             the operator must change something (exit 78); no "log and go on" may swallow it
+    ├── StoreError              the database refused, is locked, or is gone
+    │   ├── SchemaError         its schema is not the one this version needs (exit 78)
+    │   └── Fenced              another process holds the account; nothing was written
+    └── ProviderError
+        ├── FetchError          no usable reply; retried a few times, then the sweep ends incomplete
+        │   └── RateLimited     the provider names, or implies, a time before which it wants no request
+        ├── AccessDenied        401 or 403: never retried, pauses its account
+        ├── Refused             any other 4xx: this request will not get better by repeating it
+        └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
+"""
+
+from datetime import datetime
+
+
+class AggregatorError(Exception):
+    """Whatever this program raises on purpose."""
+
+
+class ConfigError(AggregatorError):
+    """The configuration, a credential or the schema is wrong. `mistakes` holds one line for each fault."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class StoreError(AggregatorError):
+    """The database could not do what was asked; nothing of it was kept."""
+
+
+class SchemaError(StoreError):
+    """The database's schema is older, newer or missing; the message holds the command to type."""
+
+
+class Fenced(StoreError):
+    """Another process took this account over; our transaction was rolled back whole."""
+
+
+class ProviderError(AggregatorError):
+    """Something between a provider and us."""
+
+
+class FetchError(ProviderError):
+    """The provider could not be reached or answered with a passing error."""
+
+
+class RateLimited(FetchError):
+    """The provider asks us to wait until `until` (UTC)."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class AccessDenied(ProviderError):
+    """The credential was refused. Repeating the request would only lock it sooner."""
+
+
+class Refused(ProviderError):
+    """The provider understood the request and will not answer it (a 4xx other than 401, 403, 404, 429)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PageChanged(ProviderError):
+    """The reply is not a page this adapter knows; the message names what is wrong and where."""

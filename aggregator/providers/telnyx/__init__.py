@@ -1,0 +1,41 @@
+"""Telnyx: porting orders (port-in) and port-outs, their event feeds, numbers and comments. JSON API v2.
+
+Read as raw JSON: the official client puts an event it does not know into the wrong class.
+https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-out-events
+"""
+
+from datetime import timedelta
+
+from aggregator.adapter import Adapter, Auth, Direction, FeedDefaults, FeedKind, Listing, Pacing
+from aggregator.providers.telnyx.pages import KEEP, read
+from aggregator.providers.telnyx.requests import plan
+from aggregator.providers.telnyx.words import REASONS, WORDS
+
+_EVENTS = {
+    "kind": FeedKind.EVENTS,
+    "every": timedelta(seconds=60),
+    "lookback": timedelta(hours=1),
+    "deep": timedelta(hours=24),
+    "start": timedelta(days=30),
+}
+
+ADAPTER = Adapter(
+    label="Telnyx",
+    base_url="https://api.telnyx.com/v2",
+    auth=Auth.BEARER,
+    region="US",
+    time_zone="UTC",
+    feeds={
+        "porting_events": FeedDefaults(direction=Direction.PORT_IN, **_EVENTS),
+        "portout_events": FeedDefaults(direction=Direction.PORT_OUT, **_EVENTS),
+        "porting_orders": FeedDefaults(FeedKind.LISTING, Direction.PORT_IN, timedelta(hours=1)),
+        "portouts": FeedDefaults(FeedKind.LISTING, Direction.PORT_OUT, timedelta(hours=1)),
+    },
+    words=WORDS,
+    reasons=REASONS,
+    keep=KEEP,
+    plan=plan,
+    read=read,
+    pacing=Pacing(),
+    check=Listing("exception_types"),
+)

@@ -1,0 +1,259 @@
+"""The two event feeds. Dispatch is on the `event_type` string; a type nobody knows is kept and wakes a read.
+
+https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-out-events
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from aggregator.adapter import (
+    Announced,
+    Carrier,
+    Carriers,
+    Comment,
+    Dates,
+    Direction,
+    Fact,
+    KeepTree,
+    Link,
+    NumberSaid,
+    Options,
+    OrderRef,
+    Page,
+    PageChanged,
+    Part,
+    Partial,
+    Reading,
+    ReasonSaid,
+    References,
+    Source,
+    Status,
+    Want,
+    Word,
+    document,
+    get,
+    inner,
+    instant,
+    keep,
+    local_date,
+    masked,
+    several,
+    text,
+)
+from aggregator.providers.telnyx import envelope
+from aggregator.providers.telnyx.orders import international, reasons
+
+Item = dict[str, Any]
+Said = dict[str, Any]
+
+# What of a payload may be stored. Left out on purpose: comment bodies, attempted_pin, subscriber_name, user ids, webhook_url, tokens.
+_COMMON = ("id", "porting_order_id", "portout_id", "customer_reference", "support_key")
+PORT_IN = keep(
+    *_COMMON,
+    "status.value",
+    "status.details.code",
+    "status.details.description",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "messaging.messaging_capable",
+    "messaging.enable_messaging",
+    "messaging.messaging_port_status",
+    "messaging.messaging_port_completed",
+    "comment.id",
+    "comment.user_type",
+    "comment.inserted_at",
+    "from.id",
+    "to.id",
+    "porting_phone_numbers.id",
+)
+PORT_OUT = keep(*_COMMON, "status", "phone_numbers", "carrier_name", "spid", "rejection_reason", "foc_date")
+
+PAYLOADLESS = frozenset({"porting_order.loa_updated", "porting_order.sharing_token_expired"})
+QUIET = frozenset({"porting_order.sharing_token_expired", "porting_order.deleted"})
+"""Types after which the order itself need not be read again."""
+
+
+def listed(page: Page, feed: str, options: Options) -> Reading:
+    """A page of an event feed."""
+    return envelope.listed(page, lambda item: _said(item, page, feed, options), keep_of(feed))
+
+
+def single(page: Page, feed: str, options: Options) -> Reading:
+    """One event by id; a 404 says that there is none (any more)."""
+    if envelope.is_absent(page):
+        return Reading(done=True)
+    return envelope.single(page, lambda item: _said(item, page, feed, options))
+
+
+def keep_of(feed: str) -> KeepTree:
+    """What of an event's payload may be stored."""
+    return PORT_IN if feed == "porting_events" else PORT_OUT
+
+
+def _said(item: Item, page: Page, feed: str, options: Options) -> tuple[envelope.Said, ...]:
+    id, kind = get(item, "id", str), get(item, "event_type", str)
+    payload = _payload(item)
+    ref = _order(item, payload, feed)
+    said, readable = _facets(kind, payload, ref, options)
+    complete = readable and (bool(payload) or kind in PAYLOADLESS)
+    fact = Fact(
+        order=ref,
+        source=Source.EVENT,
+        source_id=f"{feed}/{id}",
+        as_of=_created_at(item, payload),
+        read_at=page.fetched_at,
+        announced=Announced(
+            feed,
+            id,
+            kind,
+            document(payload, keep_of(feed)) if payload else None,
+            complete,
+            raw_to=said["status"].raw if "status" in said else None,
+        ),
+        **said,
+    )
+    return ((fact, _wants(fact, kind, complete, feed)),)
+
+
+def _payload(item: Item) -> Item:
+    payload = item.get("payload")
+    return payload if isinstance(payload, dict) else {}
+
+
+def _order(item: Item, payload: Item, feed: str) -> OrderRef:
+    """The order an event belongs to: named on the event, else in its payload."""
+    if feed == "portout_events":
+        own = text(item, "portout_id") or text(payload, "portout_id") or text(payload, "id")
+        direction = Direction.PORT_OUT
+    else:
+        own = text(item, "porting_order_id") or text(payload, "porting_order_id") or text(payload, "id")
+        own = own or text(inner(payload, "from"), "id")
+        direction = Direction.PORT_IN
+    if own is None:
+        raise PageChanged("porting_order_id: missing")
+    return OrderRef(direction, own)
+
+
+def _created_at(item: Item, payload: Item) -> datetime:
+    """`created_at`; one schema puts it inside the payload, so it is looked for there too."""
+    at = (
+        instant(item, "created_at")
+        or instant(payload, "created_at")
+        or instant(payload, "deleted_at")
+        or instant(item, "updated_at")
+    )
+    if at is None:
+        raise PageChanged("created_at: missing")
+    return at
+
+
+def _facets(kind: str, payload: Item, ref: OrderRef, options: Options) -> tuple[Said, bool]:
+    """What the payload tells, and whether it could be read; an unreadable one leaves the bare event."""
+    reader = READERS.get(kind)
+    if reader is None or not payload:
+        return (PAYLOADLESS_SAID.get(kind, {}), True)
+    try:
+        return reader(payload, ref, options), True
+    except PageChanged:
+        return {}, False
+
+
+def _wants(fact: Fact, kind: str, complete: bool, feed: str) -> tuple[Want, ...]:
+    wants = []
+    if kind not in QUIET:
+        wants.append(Want(Part.ORDER, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id))
+    if kind == "porting_order.split" and fact.announced and fact.link:
+        wants.extend(
+            Want(Part.ORDER, id, fact.order.direction, since=fact.as_of, because=fact.source_id)
+            for id in (fact.link.parent, fact.link.child)
+            if id != fact.order.id
+        )
+    if not complete:
+        assert fact.announced is not None
+        wants.append(Want(Part.EVENT, fact.announced.key, feed=feed, since=fact.as_of, because=fact.source_id))
+        if kind.endswith(".new_comment"):
+            wants.append(Want(Part.COMMENTS, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id))
+    return tuple(wants)
+
+
+# --- payloads by type -----------------------------------------------------------------------------------
+
+
+def _references(payload: Item) -> References:
+    names = {"customer": "customer_reference", "support_key": "support_key"}
+    return References(**{ours: text(payload, theirs) for ours, theirs in names.items() if theirs in payload})
+
+
+def _status_changed(payload: Item, ref: OrderRef, options: Options) -> Said:
+    status = inner(payload, "status")
+    said: Said = {"references": _references(payload)}
+    if (raw := text(status, "value")) is not None:
+        said["status"] = Status(raw, reasons(several(status, "details")))
+    return said
+
+
+def _messaging_changed(payload: Item, ref: OrderRef, options: Options) -> Said:
+    raw = text(inner(payload, "messaging"), "messaging_port_status")
+    return {"references": _references(payload), **({"messaging": Word(raw)} if raw else {})}
+
+
+def _new_comment(payload: Item, ref: OrderRef, options: Options) -> Said:
+    comment = inner(payload, "comment")
+    author = {"user": "us", "admin": "provider", "system": "system"}
+    body = text(comment, "body")
+    kept = masked(body) if body and options.keep_comments else None
+    who = text(comment, "user_type") or "unknown"
+    return {"comment": Comment(get(comment, "id", str), author.get(who, who), kept, instant(comment, "inserted_at"))}
+
+
+def _split(payload: Item, ref: OrderRef, options: Options) -> Said:
+    parent, child = text(inner(payload, "from"), "id"), text(inner(payload, "to"), "id")
+    return {"link": Link(parent, child)} if parent and child else {}
+
+
+def _deleted(payload: Item, ref: OrderRef, options: Options) -> Said:
+    return {"deleted": True}
+
+
+def _portout_status(payload: Item, ref: OrderRef, options: Options) -> Said:
+    numbers = tuple(international(raw) for raw in several(payload, "phone_numbers") if isinstance(raw, str) and raw)
+    refusal = text(payload, "rejection_reason")
+    said: Said = {
+        "carriers": Carriers(gaining=Carrier(text(payload, "carrier_name"), text(payload, "spid"))),
+        **({"numbers": Partial(numbers)} if numbers else {}),
+    }
+    if (raw := text(payload, "status")) is not None:
+        said["status"] = Status(raw, (ReasonSaid("OTHER", masked(refusal)),) if refusal else ())
+    return said
+
+
+def _portout_comment(payload: Item, ref: OrderRef, options: Options) -> Said:
+    body = text(payload, "comment")
+    kept = masked(body) if body and options.keep_comments else None
+    author = "us" if text(payload, "user_id") else "provider"
+    return {"comment": Comment(get(payload, "id", str), author, kept)}
+
+
+def _foc_date(payload: Item, ref: OrderRef, options: Options) -> Said:
+    if "foc_date" not in payload:
+        return {}
+    return {"dates": Dates(confirmed=local_date(payload, "foc_date", options.time_zone))}
+
+
+READERS: dict[str, Callable[[Item, OrderRef, Options], Said]] = {
+    "porting_order.status_changed": _status_changed,
+    "porting_order.messaging_changed": _messaging_changed,
+    "porting_order.new_comment": _new_comment,
+    "porting_order.split": _split,
+    "porting_order.deleted": _deleted,
+    "portout.status_changed": _portout_status,
+    "portout.new_comment": _portout_comment,
+    "portout.foc_date_changed": _foc_date,
+}
+PAYLOADLESS_SAID: dict[str, Said] = {
+    "porting_order.loa_updated": {"documents_changed": True},
+    "porting_order.deleted": {"deleted": True},
+}

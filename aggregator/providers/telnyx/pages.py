@@ -1,0 +1,110 @@
+"""What a Telnyx page means: the dispatch by path, and the pages of numbers and comments."""
+
+from dataclasses import replace
+from typing import Any
+
+from aggregator.adapter import (
+    Comment,
+    Direction,
+    Fact,
+    Options,
+    OrderRef,
+    Page,
+    Part,
+    Partial,
+    Reading,
+    get,
+    instant,
+    json_object,
+    keep,
+    masked,
+    several,
+    snapshot,
+    text,
+)
+from aggregator.providers.telnyx import envelope, events, orders
+from aggregator.providers.telnyx.requests import EVENT_PATHS
+
+Item = dict[str, Any]
+
+COMMENT = keep("id", "porting_order_id", "portout_id", "user_type", "created_at")
+KEEP = {
+    "porting_event.payload": events.PORT_IN,
+    "portout_event.payload": events.PORT_OUT,
+    "order": orders.PORT_IN,
+    "portout": orders.PORT_OUT,
+    "number": orders.NUMBER,
+    "comment": COMMENT,
+}
+FEEDS = {path: feed for feed, path in EVENT_PATHS.items()}
+
+
+def read(page: Page, options: Options) -> Reading:
+    """What a page says. Raises PageChanged for a page of another kind than its path promises."""
+    path = page.request.path
+    for prefix, feed in FEEDS.items():
+        if path == prefix:
+            return events.listed(page, feed, options)
+        if path.startswith(prefix + "/"):
+            return events.single(page, feed, options)
+    if path == "/porting_orders/exception_types":
+        several(json_object(page), "data")
+        return Reading(done=True)
+    if path == "/porting_phone_numbers":
+        return _numbers(page)
+    if path.endswith("/comments"):
+        return _comments(page, options)
+    direction = Direction.PORT_IN if path.startswith("/porting_orders") else Direction.PORT_OUT
+    if path in ("/porting_orders", "/portouts"):
+        return orders.listed(page, direction, options)
+    return orders.single(page, direction, options)
+
+
+def _numbers(page: Page) -> Reading:
+    """A page of one order's numbers. The filter is not declared, so what belongs to others is left alone."""
+    asked = page.request.param("filter[porting_order_id]") or ""
+    ref = OrderRef(Direction.PORT_IN, asked)
+
+    def said(line: Item) -> tuple[envelope.Said, ...]:
+        number = orders.number(line)
+        if (text(line, "porting_order_id") or asked) != asked:
+            return ()
+        fact = snapshot(page, ref, Part.NUMBERS, kept=orders.numbers_document([line]), numbers=Partial((number,)))
+        return ((fact, ()),)
+
+    reading = envelope.listed(page, said, orders.NUMBER, "phone_number")
+    return replace(reading, facts=_joined(reading.facts))
+
+
+def _joined(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """The lines of one page as one fact."""
+    if not facts:
+        return ()
+    numbers = tuple(said for fact in facts if fact.numbers for said in fact.numbers.numbers)
+    kept = "[" + ",".join(sorted((fact.document or "")[1:-1] for fact in facts)) + "]"
+    return (replace(facts[0], numbers=Partial(numbers), document=kept),)
+
+
+def _comments(page: Page, options: Options) -> Reading:
+    """A page of an order's comments; each is a fact of its own time."""
+    if envelope.is_absent(page):
+        return Reading(done=True)
+    _, kind, id, _ = page.request.path.split("/")
+    ref = OrderRef(Direction.PORT_IN if kind == "porting_orders" else Direction.PORT_OUT, id)
+    authors = {"user": "us", "admin": "provider", "system": "system"}
+
+    def said(item: Item) -> tuple[envelope.Said, ...]:
+        body, who = text(item, "body"), text(item, "user_type")
+        if who is None:
+            who = "user" if text(item, "user_id") else "admin"
+        at = instant(item, "created_at")
+        comment = Comment(
+            get(item, "id", str),
+            authors.get(who, who),
+            masked(body) if body and options.keep_comments else None,
+            at,
+        )
+        fact = snapshot(page, ref, Part.COMMENTS, updated_at=at, comment=comment)
+        return ((replace(fact, source_id=f"comment:{comment.id}", deleted=None), ()),)
+
+    return envelope.listed(page, said, COMMENT)

@@ -1,0 +1,79 @@
+"""The door: which facts are new, and what place they get. Decided once, stored, never again.
+
+An event is new when its id is, or when its payload has come since. A snapshot is new when its document
+differs from the newest stored one; an equal one is a fact only where something newer contradicts it: an event
+told more than five minutes before this look, or a tombstone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from aggregator.core.model import Fact, Part
+from aggregator.store.rows import digest, several
+from aggregator.store.tables import EventRow, FactRow
+
+SETTLED = timedelta(minutes=5)
+"""How long after an event the provider's own order may still show the time before it."""
+
+
+class Door:
+    """One transaction's door. `filled` collects the events whose payload came now."""
+
+    def __init__(self, tx: Connection, account_id: int, facts: Iterable[Fact]) -> None:
+        facts = tuple(facts)
+        self.filled: set[str] = set()
+        self.complete = dict[tuple[str, str], bool]()
+        event, fact = EventRow.__table__, FactRow.__table__  # type: ignore[attr-defined]
+        keys = {said.announced.key for said in facts if said.announced}
+        found = select(event.c.feed, event.c.provider_event_id, event.c.payload_complete)
+        for row in several(tx, found.where(event.c.account_id == account_id), event.c.provider_event_id, keys):
+            self.complete[row.feed, row.provider_event_id] = row.payload_complete
+        ids = {said.source_id for said in facts if said.announced is None}
+        known = select(fact.c.source_id).where(fact.c.account_id == account_id)
+        self.known = {row.source_id for row in several(tx, known, fact.c.source_id, ids)}
+
+    def admit(self, fact: Fact, order: Mapping[str, Any] | None) -> Fact | None:
+        """The fact as it is to be stored, or None when it says nothing new. `order` is the order's row."""
+        if fact.announced is not None:
+            return self._event(fact)
+        if fact.source_id in self.known:
+            return None
+        self.known.add(fact.source_id)
+        if fact.part is Part.COMMENTS:
+            return fact
+        return self._look(fact, order or {})
+
+    def _event(self, fact: Fact) -> Fact | None:
+        said = fact.announced
+        assert said is not None
+        key = (said.feed, said.key)
+        if self.complete.get(key) or (key in self.complete and not said.complete):
+            return None
+        if key in self.complete:
+            self.filled.add(said.key)
+        self.complete[key] = said.complete
+        return fact if said.complete else replace(fact, source_id=f"{fact.source_id}/bare")
+
+    def _look(self, fact: Fact, order: Mapping[str, Any]) -> Fact | None:
+        looked_at = fact.looked_at or fact.read_at
+        gone_at = order.get("deleted_at")
+        if fact.deleted:
+            # A 404 is news only about an order we know and still believe in.
+            return replace(fact, as_of=looked_at) if order and gone_at is None else None
+        if gone_at is not None:
+            return replace(fact, as_of=looked_at) if looked_at > gone_at + SETTLED else None
+        kind = "document" if fact.part is Part.ORDER else "numbers_document"
+        stands_at: datetime | None = order.get(f"{kind}_as_of")
+        if stands_at is None or order.get(kind) != digest(fact.document or ""):
+            return fact
+        if fact.as_of < stands_at:
+            return fact  # the same words, earlier: since when they hold is news
+        event_at: datetime | None = order.get("event_as_of")
+        told_otherwise = event_at is not None and event_at > stands_at and looked_at > event_at + SETTLED
+        return replace(fact, as_of=looked_at) if told_otherwise and fact.part is Part.ORDER else None
+
+

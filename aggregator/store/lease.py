@@ -1,0 +1,70 @@
+"""One writer for each account: a lease with an epoch. Time-outs decide who may try, the epoch who may write."""
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, select, update
+from sqlmodel import col
+
+from aggregator.store.tables import LeaseRow
+
+EXPIRES = timedelta(seconds=20)
+
+
+def holder() -> str:
+    """This process, named so that another one on the same host can tell whether it still lives."""
+    return f"{_place()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def take(tx: Connection, account_id: int, me: str, now: datetime) -> int | None:
+    """Take the lease; returns its new epoch, or None while a living holder keeps it."""
+    lease = tx.execute(
+        select(LeaseRow.__table__).where(col(LeaseRow.account_id) == account_id).with_for_update()  # type: ignore[attr-defined]
+    ).one()
+    if lease.holder not in (None, me) and _may_live(lease.holder, lease.renewed_at, now):
+        return None
+    epoch = int(lease.epoch) + 1
+    _set(tx, account_id, epoch=epoch, holder=me, renewed_at=now)
+    return epoch
+
+
+def renew(tx: Connection, account_id: int, epoch: int, now: datetime) -> bool:
+    """Say that we are still here; False when somebody has taken over."""
+    mine = (col(LeaseRow.account_id) == account_id, col(LeaseRow.epoch) == epoch)
+    return tx.execute(update(LeaseRow).where(*mine).values(renewed_at=now)).rowcount == 1
+
+
+def release(tx: Connection, account_id: int, epoch: int) -> None:
+    """Let go, if it is still ours; the epoch stays, so that nobody can use it again."""
+    mine = (col(LeaseRow.account_id) == account_id, col(LeaseRow.epoch) == epoch)
+    tx.execute(update(LeaseRow).where(*mine).values(holder=None, renewed_at=None))
+
+
+def _set(tx: Connection, account_id: int, **values: object) -> None:
+    tx.execute(update(LeaseRow).where(col(LeaseRow.account_id) == account_id).values(**values))
+
+
+def _may_live(other: str, renewed_at: datetime | None, now: datetime) -> bool:
+    """A dead process of this host is known to be dead; any other holder lives until it fails to renew."""
+    place, pid, started = other.rsplit("/", 2)
+    if place == _place() and place and _started(int(pid)) != started:
+        return False
+    return renewed_at is not None and timedelta(0) <= now - renewed_at < EXPIRES
+
+
+def _place() -> str:
+    """This boot of this host, and the space in which its process ids count; '' where nobody can tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process started, in the kernel's ticks; '' when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return ""

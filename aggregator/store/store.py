@@ -1,0 +1,200 @@
+"""The store as the poller sees it: what stands, what is wanted, and one way to record."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, select, update
+from sqlmodel import col
+
+from aggregator.core.due import backoff
+from aggregator.core.model import Account, Basis, Direction, Findings, Mark, Progress, Recorded, Vocabulary, Want
+from aggregator.core.normalise import meaning
+from aggregator.core.states import TERMINAL
+from aggregator.store import engine as engines
+from aggregator.store import lease, progress, schema, wanted
+from aggregator.store.record import record
+from aggregator.store.rows import INSERT
+from aggregator.store.tables import (
+    AccountRow,
+    FeedIdentityRow,
+    FeedRow,
+    LeaseRow,
+    OrderRow,
+    UnknownWordRow,
+)
+
+GRACE = timedelta(hours=48)
+"""How long an ended order is still read again: an Australian cutover can be given back."""
+FIRST_REFUSAL = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write an account, as long as its epoch is the newest."""
+
+    account: str
+    account_id: int
+    epoch: int
+
+
+def open_store(url: str, schema_name: str = "porting") -> "Store":
+    """Open the database to write. An empty SQLite file gets its schema; any other state that is not this
+    version's raises SchemaError with the command to type."""
+    engine = engines.connect(url, schema_name)
+    if engine.dialect.name == "sqlite" and schema.is_empty(engine):
+        schema.upgrade(engine)
+    schema.require(engine)
+    return Store(engine)
+
+
+class Store:
+    """One database, written by one process for each account at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.me = lease.holder()
+
+    def close(self) -> None:
+        """End cleanly: leave the file so that readers need no write access."""
+        engines.close(self.engine)
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return engines.writing(self.engine)
+
+    # --- accounts and leases ----------------------------------------------------------------------------
+
+    def sync(self, accounts: Iterable[Account], keep_ended: timedelta, now: datetime) -> None:
+        """Make the database know the accounts and feeds of the configuration; others are marked."""
+        accounts = tuple(accounts)
+        with self._writing() as tx:
+            tx.execute(_identity(tx), {"id": 1, "feed_id": secrets.token_hex(8)})
+            tx.execute(update(FeedIdentityRow).values(keep_ended_s=int(keep_ended.total_seconds())))
+            names = [account.name for account in accounts]
+            tx.execute(update(AccountRow).where(col(AccountRow.name).not_in(names)).values(configured=False))
+            for account in accounts:
+                self._sync(tx, account, now)
+
+    def _sync(self, tx: Connection, account: Account, now: datetime) -> None:
+        values = {
+            "provider": account.provider,
+            "label": account.label,
+            "configured": True,
+            "region": account.options.region,
+            "time_zone": account.options.time_zone,
+        }
+        account_id = self._account_id(tx, account.name)
+        if account_id is None:
+            last = tx.execute(select(col(AccountRow.id)).order_by(col(AccountRow.id).desc()).limit(1)).scalar()
+            account_id = (last or 0) + 1
+            row = {"id": account_id, "name": account.name, "refusals": 0, **values}
+            tx.execute(INSERT[tx.dialect.name](AccountRow.__table__), [row])  # type: ignore[attr-defined]
+            tx.execute(INSERT[tx.dialect.name](LeaseRow.__table__), [{"account_id": account_id, "epoch": 0}])  # type: ignore[attr-defined]
+        else:
+            tx.execute(update(AccountRow).where(col(AccountRow.id) == account_id).values(values))
+        for feed in account.feeds.values():
+            statement = INSERT[tx.dialect.name](FeedRow.__table__)  # type: ignore[attr-defined]
+            known = {"enabled": feed.enabled, "stale_after_s": int(feed.stale_after.total_seconds())}
+            row = {"account_id": account_id, "feed": feed.name, "known_since": now, **known}
+            tx.execute(
+                statement.on_conflict_do_update(index_elements=["account_id", "feed"], set_=known),
+                [{**row, "consecutive_failures": 0, "skew_s": 0.0, "pages": 0}],
+            )
+        self._forget_known_words(tx, account, account_id)
+
+    def _forget_known_words(self, tx: Connection, account: Account, account_id: int) -> None:
+        """A word that somebody has explained since is not unknown any more."""
+        table = UnknownWordRow.__table__  # type: ignore[attr-defined]
+        here = table.c.account_id == account_id
+        for row in tx.execute(select(table.c.vocabulary, table.c.word).where(here).distinct()).all():
+            if row.vocabulary == Vocabulary.REASON:
+                known = row.word in account.words.reasons
+            else:
+                found = meaning(row.word, Vocabulary(row.vocabulary), account.words)
+                known = found.basis is not Basis.NONE
+            if known:
+                tx.execute(delete(table).where(here, table.c.vocabulary == row.vocabulary, table.c.word == row.word))
+
+    def _account_id(self, tx: Connection, name: str) -> int | None:
+        return tx.execute(select(col(AccountRow.id)).where(col(AccountRow.name) == name)).scalar()
+
+    def take(self, account: str, now: datetime) -> Lease | None:
+        """Take an account over, or None while another living process holds it."""
+        with self._writing() as tx:
+            account_id = self._account_id(tx, account)
+            assert account_id is not None, "sync knows every account that is polled"
+            epoch = lease.take(tx, account_id, self.me, now)
+        return None if epoch is None else Lease(account, account_id, epoch)
+
+    def renew(self, held: Lease, now: datetime) -> bool:
+        """Say that we still live; False when somebody else has taken over."""
+        with self._writing() as tx:
+            return lease.renew(tx, held.account_id, held.epoch, now)
+
+    def release(self, held: Lease) -> None:
+        """Let an account go at a clean end."""
+        with self._writing() as tx:
+            lease.release(tx, held.account_id, held.epoch)
+
+    def pause(self, held: Lease, reason: str, now: datetime) -> datetime:
+        """A refused key: pause the account, longer each time; returns until when."""
+        with self._writing() as tx:
+            here = col(AccountRow.id) == held.account_id
+            refusals = (tx.execute(select(col(AccountRow.refusals)).where(here)).scalar() or 0) + 1
+            until = now + min(backoff(refusals, FIRST_REFUSAL) * 4, timedelta(hours=6))
+            values = {"paused_reason": reason, "paused_until": until, "refusals": refusals}
+            tx.execute(update(AccountRow).where(here).values(values))
+            return until
+
+    def unpause(self, account: str) -> None:
+        """Forget that a key was refused: it was changed, or somebody wants it tried again."""
+        with self._writing() as tx:
+            values: dict[str, Any] = {"paused_reason": None, "paused_until": None, "refusals": 0}
+            tx.execute(update(AccountRow).where(col(AccountRow.name) == account).values(values))
+
+    # --- what stands ------------------------------------------------------------------------------------
+
+    def marks(self, account: str) -> Mapping[str, Mark]:
+        """What is remembered of each feed of an account."""
+        query = select(FeedRow.__table__).join(AccountRow.__table__).where(col(AccountRow.name) == account)  # type: ignore[attr-defined]
+        with engines.translated(), self.engine.connect() as connection:
+            return {row.feed: progress.mark(row) for row in connection.execute(query)}
+
+    def wants(self, held: Lease, now: datetime | None) -> tuple[Want, ...]:
+        """What must still be asked and is not pausing at `now`, oldest first."""
+        with engines.translated(), self.engine.connect() as connection:
+            return wanted.pending(connection, held.account_id, now)
+
+    def open_orders(self, held: Lease, direction: Direction, now: datetime) -> tuple[tuple[str, ...], datetime | None]:
+        """The provider's ids of the orders to read again, and the birth of the oldest: those that are open,
+        ended a short while ago, or ended only by a guess."""
+        final = col(OrderRow.state).in_([*TERMINAL]) & (col(OrderRow.mapping_basis) != Basis.GUESS)
+        recent = col(OrderRow.ended_at) > now - GRACE
+        query = (
+            select(col(OrderRow.provider_order_id), col(OrderRow.created_at))
+            .where(col(OrderRow.account_id) == held.account_id, col(OrderRow.direction) == direction)
+            .where(col(OrderRow.deleted_at).is_(None), ~final | recent)
+            .order_by(col(OrderRow.id))
+        )
+        with engines.translated(), self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        births = [row.created_at for row in rows if row.created_at is not None]
+        return tuple(row.provider_order_id for row in rows), min(births) if births else None
+
+    # --- recording --------------------------------------------------------------------------------------
+
+    def record(
+        self, account: Account, held: Lease, findings: Findings, progress_made: Progress | None = None
+    ) -> Recorded:
+        """Record one slice in one transaction; Fenced when the account is not ours any more."""
+        with self._writing() as tx:
+            return record(tx, account, held.account_id, held.epoch, findings, progress_made)
+
+
+def _identity(tx: Connection) -> Any:
+    statement = INSERT[tx.dialect.name](FeedIdentityRow.__table__)  # type: ignore[attr-defined]
+    zero = dict.fromkeys(("floor", "newest_seq", "newest_fact", "newest_event", "newest_order"), 0)
+    return statement.values(keep_ended_s=0, **zero).on_conflict_do_nothing(index_elements=["id"])

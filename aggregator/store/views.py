@@ -1,0 +1,61 @@
+"""The views readers may rely on: one text for both databases, with the few words that differ filled in."""
+
+import re
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+
+SOURCE = Path(__file__).with_name("views.sql")
+_WORD = re.compile(r"@(\w+)\(")
+
+_SQLITE = {
+    "at": "replace({0}, ' ', 'T') || 'Z'",
+    "json": "{0}",
+    "ago": "strftime('%Y-%m-%d %H:%M:%f', 'now', (-({0})) || ' seconds')",
+    "later": "max(coalesce({0}, {1}), coalesce({1}, {0}))",
+    "no": "0",
+}
+_POSTGRES = {
+    "at": "{0}",
+    "json": "{0}::jsonb",
+    "ago": "now() - make_interval(secs => ({0}))",
+    "later": "greatest({0}, {1})",
+    "no": "false",
+}
+
+
+def statements(dialect: str) -> list[tuple[str, str]]:
+    """(name, statement) of each view, in the order in which they can be made."""
+    source = re.sub(r"--.*", "", SOURCE.read_text(encoding="utf-8"))
+    source = _filled(source, _SQLITE if dialect == "sqlite" else _POSTGRES)
+    views = [view.strip() for view in source.split(";") if view.strip()]
+    return [(re.findall(r"create view (\w+)", view)[0], view) for view in views]
+
+
+def _filled(source: str, words: dict[str, str]) -> str:
+    """Each `@word(…)` replaced by what the database calls it, from the inside out."""
+    while found := list(_WORD.finditer(source)):
+        start = found[-1]
+        end = start.end()
+        depth = 1
+        while depth:
+            depth += {"(": 1, ")": -1}.get(source[end], 0)
+            end += 1
+        inside = source[start.end() : end - 1]
+        parts = inside.split(",") if start[1] == "later" else [inside]
+        source = source[: start.start()] + words[start[1]].format(*map(str.strip, parts)) + source[end:]
+    return source
+
+
+def create(tx: Connection) -> None:
+    """Make every view."""
+    for _, statement in statements(tx.dialect.name):
+        tx.exec_driver_sql(statement)
+
+
+def drop(tx: Connection) -> None:
+    """Drop every view of ours that is there."""
+    there = set(inspect(tx).get_view_names())
+    for name, _ in reversed(statements(tx.dialect.name)):
+        if name in there:
+            tx.exec_driver_sql(f"drop view {name}")
