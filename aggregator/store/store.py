@@ -155,6 +155,13 @@ class Store:
             values: dict[str, Any] = {"paused_reason": None, "paused_until": None, "refusals": 0}
             tx.execute(update(AccountRow).where(col(AccountRow.name) == account).values(values))
 
+    def paused(self, account: str) -> tuple[str, datetime] | None:
+        """Why and until when an account pauses, if it does."""
+        query = select(col(AccountRow.paused_reason), col(AccountRow.paused_until)).where(col(AccountRow.name) == account)
+        with engines.translated(), self.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None or row.paused_until is None else (row.paused_reason, row.paused_until)
+
     # --- what stands ------------------------------------------------------------------------------------
 
     def marks(self, account: str) -> Mapping[str, Mark]:

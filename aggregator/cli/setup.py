@@ -1,0 +1,113 @@
+"""From the configuration to what the verbs need: accounts, fetchers, the store, a reader."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aggregator import logs, providers
+from aggregator.cli.app import GLOBALS
+from aggregator.config import AccountConfig, Config, database_url, find, load
+from aggregator.core.model import Account
+from aggregator.core.normalise import words
+from aggregator.credentials import secret
+from aggregator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aggregator.fetch import Fetcher
+    from aggregator.store import Store
+    from aggregator.store.queries import Reader
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+def configuration() -> Config:
+    """The configuration in force."""
+    path = find(GLOBALS.config, os.environ, Path.cwd())
+    return load(path, providers.load, os.environ)
+
+
+def logging(config: Config, secrets: tuple[str, ...] = (), quiet: bool = False) -> None:
+    """Set logging up; a quiet verb shows warnings only, unless asked otherwise."""
+    level = GLOBALS.log_level or ("warning" if quiet else config.log.level)
+    logs.configure(level, GLOBALS.log_format or config.log.format, secrets)
+
+
+def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
+    """The accounts named, or every enabled one. ConfigError for a name that is not there."""
+    for name in names or ():
+        if name not in config.accounts:
+            raise ConfigError(f"no account {name} (there is {', '.join(config.accounts) or 'none'})")
+    found = [config.accounts[name] for name in names] if names else list(config.accounts.values())
+    return [account for account in found if account.enabled or names]
+
+
+def account_of(config: AccountConfig) -> Account:
+    """The account as the poller sees it."""
+    guess = bool(getattr(config.options, "guess_statuses", True))
+    return Account(
+        name=config.name,
+        provider=config.provider,
+        adapter=config.adapter,
+        options=config.options,
+        words=words(config.adapter, config.statuses, config.options.region, guess),
+        feeds=config.feeds,
+        label=config.label,
+        allow_actions=config.allow_actions,
+    )
+
+
+def key_of(config: Config, account: AccountConfig) -> str:
+    """The account's credential. ConfigError when it cannot be had."""
+    return secret(account.secret, config.path.parent, os.environ, account=account.name).reveal()
+
+
+def fetcher(config: Config, account: AccountConfig) -> "Fetcher":
+    """A fetcher for one account; its credential is read at each sweep."""
+    from aggregator.fetch import Fetcher
+
+    user = account.adapter.auth_user
+    return Fetcher(
+        account.base_url,
+        account.adapter.auth,
+        user(account.options) if user else None,
+        lambda: key_of(config, account),
+        min_interval_s=account.min_interval_s,
+        proxy=config.network.proxy,
+        ca_file=config.network.ca_file,
+    )
+
+
+@contextmanager
+def store(config: Config) -> Iterator["Store"]:
+    """The database to write, closed cleanly."""
+    from aggregator.store import open_store
+
+    opened = open_store(database_url(config, os.environ), config.database.schema_)
+    try:
+        opened.sync(
+            [account_of(account) for account in config.accounts.values()], config.waiting.keep_ended, now()
+        )
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def reader() -> Iterator["Reader"]:
+    """The database to read; no secret of an account is touched."""
+    from aggregator.store.queries import open_reader
+
+    config = configuration()
+    opened = open_reader(database_url(config, os.environ), config.database.schema_)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+

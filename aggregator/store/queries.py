@@ -1,0 +1,171 @@
+"""What the read-only verbs ask: the `v1_` views, with bound filters and sort columns from a fixed list."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, make_url, text
+
+from aggregator.core.normalise import number as number_key
+from aggregator.errors import ConfigError, StoreError
+from aggregator.store import engine as engines
+from aggregator.store import schema
+
+BOOLEANS = frozenset(
+    "needs_us is_open foc_is_firm messaging_open is_mixed is_current late regression unexpected initial "
+    "payload_complete configured stale".split()
+)
+JSON_COLUMNS = frozenset({"reasons", "payload"})
+LARGEST = 100_000
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one view is filtered and sorted: the column that `since` and `until` speak of, and the order."""
+
+    name: str
+    order: str
+    time: str | None = None
+    columns: frozenset[str] = field(default_factory=frozenset)
+
+
+def _view(name: str, order: str, time: str | None = None, columns: str = "") -> View:
+    return View(f"v1_{name}", order, time, frozenset(columns.split()))
+
+
+VIEWS = {
+    "waiting": _view(
+        "waiting", "urgency, deadline_at is null, deadline_at, waiting_since", "waiting_since", "account provider direction state customer_reference"
+    ),
+    "orders": _view(
+        "orders", "is_open desc, last_changed_at desc, order_id", "last_changed_at", "account provider direction state customer_reference is_open"
+    ),
+    "changes": _view("changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"),
+    "events": _view("events", "occurred_at, event_id", "occurred_at", "account provider order_id"),
+    "feeds": _view("feeds", "account, feed", None, "account provider"),
+    "accounts": _view("accounts", "account", None, "account provider"),
+    "unknown": _view("unknown_words", "account, vocabulary, word", "last_seen_at", "account provider"),
+    "quarantine": _view("quarantine", "last_seen_at desc, quarantine_id", "last_seen_at", "account provider"),
+    "numbers": _view("numbers", "order_id, number_key", None, "order_id number_key account provider"),
+    "reasons": _view("reasons", "from_at", None, "order_id"),
+    "comments": _view("comments", "occurred_at", None, "order_id"),
+    "timeline": _view("timeline", "sort_at, entry_id", None, "order_id number_key"),
+}
+
+
+def open_reader(url: str, schema_name: str = "porting") -> "Reader":
+    """Open the database to read. It is never created; one without our schema raises SchemaError."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
+        raise ConfigError(f"no database yet at {address.database}; type: porting-aggregator poll")
+    engine = engines.connect(url, schema_name, read_only=True)
+    return Reader(engine)
+
+
+class Reader:
+    """The views, for programs that only read."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.engine.dispose()
+
+    def select(
+        self,
+        view: str,
+        filters: Mapping[str, object] | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+        newest: bool = False,
+    ) -> list[Row]:
+        """Rows of a view, oldest or most pressing first; with `newest`, the last `limit` rows of that order."""
+        known = VIEWS[view]
+        where, values = [], dict[str, object]()
+        for name, value in (filters or {}).items():
+            if name not in known.columns:
+                raise ValueError(f"{view} has no filter {name}")
+            where.append(f"{name} = :{name}")
+            values[name] = value
+        for name, sign, at in (("since", ">=", since), ("until", "<", until)):
+            if at is not None and known.time:
+                where.append(f"{known.time} {sign} :{name}")
+                values[name] = self._instant(at)
+        if after is not None:
+            where.append("seq > :after")
+            values["after"] = after
+        order = known.order if not newest else ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
+        query = f"select * from {known.name}"  # noqa: S608 - names from the table above, values bound
+        query += f" where {' and '.join(where)}" if where else ""
+        query += f" order by {order} limit {min(limit or LARGEST, LARGEST)}"
+        rows = list(self.query(query, values))
+        return rows[::-1] if newest else rows
+
+    def query(self, statement: str, values: Mapping[str, object]) -> Iterator[Row]:
+        """Run one of our own statements and give its rows as plain values."""
+        with engines.translated():
+            try:
+                with self.engine.connect() as connection:
+                    rows = connection.execute(text(statement), values).mappings().all()
+            except Exception:
+                schema.require(self.engine)
+                raise
+        for row in rows:
+            yield {name: plain(name, value) for name, value in row.items()}
+
+    def _instant(self, at: datetime) -> object:
+        at = at.astimezone(UTC)
+        return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if self.engine.dialect.name == "sqlite" else at
+
+    def identity(self) -> Row:
+        """The change feed's name, floor and newest seq."""
+        for row in self.query("select * from v1_feed_identity", {}):
+            return row
+        raise StoreError("the database has not been used yet; type: porting-aggregator poll")
+
+    def orders_named(self, name: str) -> list[str]:
+        """The order_ids that a name means: an order_id, a provider's id, a support key, else a prefix of one."""
+        exact = "order_id = :name or provider_order_id = :name or support_key = :name"
+        found = [row["order_id"] for row in self.query(f"select order_id from v1_orders where {exact}", {"name": name})]  # noqa: S608
+        if found or len(name) < 3:
+            return found
+        start = name.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        like = " or ".join(
+            rf"{column} like :start escape '\'" for column in ("order_id", "provider_order_id", "support_key")
+        )
+        query = f"select order_id from v1_orders where {like} order by order_id limit 20"  # noqa: S608
+        return [row["order_id"] for row in self.query(query, {"start": start})]
+
+    def number_keys(self, written: str) -> list[str]:
+        """The keys a number may be stored under, however it is written."""
+        regions = {row["region"] for row in self.select("accounts")} or {"US"}
+        keys = {number_key(written, region)[0] for region in regions}
+        digits = "".join(filter(str.isdigit, written))
+        keys |= {digits, f"+{digits}"}
+        found = []
+        for key in sorted(keys):
+            query = "select distinct number_key from v1_numbers where number_key = :key"
+            found += [row["number_key"] for row in self.query(query, {"key": key})]
+        return found
+
+
+def plain(name: str, value: object) -> object:
+    """A view's value the same from both databases: instants as `…Z`, dates, booleans, lists."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    if name in BOOLEANS and value is not None:
+        return bool(value)
+    if name in JSON_COLUMNS and isinstance(value, str):
+        return json.loads(value)
+    return value
