@@ -1,13 +1,17 @@
 """Credentials: where they lie, and a type that never shows them."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from aggregator.errors import ConfigError
 
-SYSTEM = Path("/etc/porting-aggregator/credentials")
+SYSTEM: Final = Path("/etc/porting-aggregator/credentials")
+LONGEST: Final = 65_536
+_REFERENCE = re.compile(r"credential:[A-Za-z0-9][A-Za-z0-9._-]*|file:[^\0\r\n]+|env:[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Secret:
@@ -32,48 +36,72 @@ class Secret:
         return hash((Secret, self._value))
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text says where a secret lies.
+
+    >>> is_reference("credential:telnyx-main"), is_reference("KEY0123456789")
+    (True, False)
+    """
+    return _REFERENCE.fullmatch(text) is not None
+
+
 def secret(reference: str, base: Path, environ: Mapping[str, str], *, account: str = "") -> Secret:
-    """The secret behind `credential:NAME`, `file:PATH` or `env:NAME`. ConfigError when it is missing, empty,
-    of several lines, or readable by others; the message names the reference, never the content."""
+    """The secret behind `credential:NAME`, `file:PATH` (relative to `base`) or `env:NAME`.
+
+    ConfigError when it is missing, empty, of several lines, or in a file that others can read or write. The
+    message names the reference, never the content.
+    """
+    where = f"accounts.{account}.secret: " if account else ""
+    if not is_reference(reference):
+        raise ConfigError(f"{where}write credential:NAME, file:PATH or env:NAME, never the secret itself")
+    where += reference
     kind, _, name = reference.partition(":")
-    where = f"accounts.{account}.secret: {reference}" if account else reference
     if kind == "env":
         if name not in environ:
             raise ConfigError(f"{where}: the environment variable {name} is not set")
         return _checked(environ[name], where)
     if kind == "file":
         return _checked(_read(base / Path(name).expanduser(), where), where)
-    if kind == "credential":
-        return _checked(_read(_credential(name, environ, where), where), where)
-    raise ConfigError(f"{where}: write credential:NAME, file:PATH or env:NAME, never the secret itself")
-
-
-def _credential(name: str, environ: Mapping[str, str], where: str) -> Path:
-    """systemd's directory, as NAME or account_NAME; without systemd, the system-wide one."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    places = [Path(folder, name), Path(folder, f"account_{name}")] if folder else [SYSTEM / name]
+    if folder:
+        return _checked(_given(Path(folder), name, where), where)
+    return _checked(_read(SYSTEM / name, where), where)
+
+
+def _given(folder: Path, name: str, where: str) -> str:
+    """A credential of systemd's directory, as NAME or account_NAME. Its rights are the service manager's."""
+    places = (folder / name, folder / f"account_{name}")
     for place in places:
-        if place.exists():
-            return place
-    raise ConfigError(f"{where}: no such credential (looked at {', '.join(map(str, places))})")
+        if os.path.lexists(place):
+            return _read(place, where, guarded=True)
+    raise ConfigError(f"{where}: not there (looked at {' and '.join(map(str, places))})")
 
 
-def _read(path: Path, where: str) -> str:
+def _read(path: Path, where: str, *, guarded: bool = False) -> str:
+    """A small text file. Unless its folder is `guarded`, one that others can read or write is refused."""
     try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IROTH | stat.S_IWOTH) and not os.environ.get("CREDENTIALS_DIRECTORY"):
-            raise ConfigError(f"{where}: others can read or change {path}; type: chmod o-rwx {path}")
-        return path.read_text(encoding="utf-8")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigError(f"{where}: {path} is not a file")
+            if mode & (stat.S_IROTH | stat.S_IWOTH) and not guarded:
+                raise ConfigError(f"{where}: others can read or write {path}; type: chmod o-rw '{path}'")
+            content = file.read(LONGEST + 1)
     except OSError as error:
         raise ConfigError(f"{where}: {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{where}: {path}: not a text file") from error
+    if len(content) > LONGEST:
+        raise ConfigError(f"{where}: {path} is too long for a secret")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{where}: {path} is not UTF-8 text") from None
 
 
 def _checked(value: str, where: str) -> Secret:
     value = value.rstrip("\r\n")
     if not value.strip():
         raise ConfigError(f"{where}: is empty")
-    if any(not letter.isprintable() for letter in value):
+    if not value.isprintable():
         raise ConfigError(f"{where}: has control characters or more than one line")
     return Secret(value)

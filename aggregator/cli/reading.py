@@ -62,8 +62,15 @@ def _show(view: str, columns: str, empty: str, json: bool, since: str | None, un
     if json:
         output.lines(rows)
     else:
-        output.table(rows, columns.split(), empty)
+        output.table([_brief(row) for row in rows], columns.split(), empty)
     return rows
+
+
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    """A change that carries a whole row as JSON, for people: just that there is one."""
+    if row.get("kind") in ("order_seen", "number_added") and str(row.get("new_value")).startswith("{"):
+        return {**row, "new_value": "(new)"}
+    return row
 
 
 @app.command()

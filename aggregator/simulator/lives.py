@@ -29,6 +29,7 @@ class Life:
         self.rng, self.faults, self.order = rng, faults, order
         self.at = order.born_at
         self.steps: list[Step] = []
+        self.keys: dict[str, Any] = {}
 
     def wait(self, low_h: float, high_h: float) -> None:
         """Let some hours pass."""
@@ -138,10 +139,11 @@ def _journey(life: Life) -> None:
 
 def _status(life: Life, value: str, details: list[dict[str, str]] | None = None, **changes: Any) -> None:
     order = life.order
+    life.keys.update({name: changes[name] for name in ("support_key", "parent_key") if name in changes})
     payload = {
         "id": order.id,
         "customer_reference": order.said["customer"],
-        "support_key": changes.get("support_key") or order.said["support_key"] or f"sr_of_{order.id[:6]}",
+        "support_key": life.keys.get("support_key"),
         "status": {"value": value, "details": details or []},
         "updated_at": millis(life.at),
         "webhook_url": "https://example.com/porting?secret=hook-canary",
@@ -153,7 +155,7 @@ def _messaging(life: Life, value: str) -> None:
     payload = {
         "id": life.order.id,
         "customer_reference": life.order.said["customer"],
-        "support_key": life.order.said["support_key"],
+        "support_key": life.keys.get("support_key"),
         "messaging": {
             "messaging_capable": True,
             "enable_messaging": True,
@@ -169,7 +171,7 @@ def _comment(life: Life, author: str, body: str) -> None:
     user_id = None if author == "admin" else identity(life.rng)
     payload = {
         "porting_order_id": life.order.id,
-        "support_key": life.order.said["support_key"],
+        "support_key": life.keys.get("support_key"),
         "comment": {**comment, "user_id": user_id},
     }
     life.step("porting_order.new_comment", payload, comment=comment)
@@ -201,6 +203,7 @@ def split(rng: random.Random, faults: Faults, steps: list[Step], key: int) -> li
     life.step("porting_order.split", payload, numbers=stay)
     born = Step(life.at, child, {})
     onward = Life(rng, faults, child)
+    onward.keys = {"support_key": child.said["support_key"], "parent_key": child.said["parent_key"]}
     onward.at = life.at
     _journey(onward)
     return [*life.steps, born, *onward.steps]

@@ -4,8 +4,9 @@ SQLite: our own BEGIN IMMEDIATE (the driver's deferred transactions lose updates
 Postgres: everything lives in a schema of ours, found by the search path.
 """
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,14 @@ def translated() -> Iterator[None]:
 def close(engine: Engine) -> None:
     """The last close of a clean stop. SQLite leaves WAL mode, so that a reader who may not write into the
     directory can open the file; while another process is connected that is refused, which is harmless."""
-    if engine.dialect.name == "sqlite":
-        try:
-            with engine.connect() as connection:
-                connection.connection.driver_connection.execute("PRAGMA busy_timeout=100")  # type: ignore[union-attr]
-                connection.connection.driver_connection.execute("PRAGMA journal_mode=DELETE")  # type: ignore[union-attr]
-        except SQLAlchemyError:
-            pass
     engine.dispose()
+    if engine.dialect.name == "sqlite":
+        with suppress(SQLAlchemyError, sqlite3.Error):
+            connection = engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute("PRAGMA busy_timeout=100")
+                cursor.execute("PRAGMA journal_mode=DELETE")
+            finally:
+                connection.close()
+        engine.dispose()

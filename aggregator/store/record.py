@@ -213,7 +213,7 @@ class _Recording:
         for vocabulary, word in unknown(fact):
             key = {"account_id": self.account_id, "vocabulary": vocabulary, "word": word, "order_pk": row["id"]}
             self.rows.words.append({**key, "first_seen_at": fact.read_at, "last_seen_at": fact.read_at})
-        self._touched(name, before, after, self.ids["newest_seq"] > seq_before)
+        self._touched(name, before, after, fact.read_at if self.ids["newest_seq"] > seq_before else None)
 
     def _born(self, name: str, fact: Fact) -> dict[str, Any]:
         """The order's row, with an id of its own from the first fact on."""
@@ -234,20 +234,17 @@ class _Recording:
             )
         return row
 
-    def _touched(self, name: str, before: Standing | None, after: Standing, changed: bool) -> None:
+    def _touched(self, name: str, before: Standing | None, after: Standing, changed_at: datetime | None) -> None:
         row = self.orders[name]
         seq = self.ids["newest_seq"]
-        if changed:
-            row["last_seq"], row["last_changed_at"] = seq, max(row["last_changed_at"], self._observed(after))
+        if changed_at is not None:
+            row["last_seq"], row["last_changed_at"] = seq, max(row["last_changed_at"], changed_at)
         self.rows.orders.add(name)
         for key, number in after.numbers.items():
             if before is None or before.numbers.get(key) != number:
                 self.rows.numbers[row["id"], key] = seq
         if before is None or before.reasons != after.reasons:
             self.rows.reasons.add(name)
-
-    def _observed(self, after: Standing) -> datetime:
-        return max(at[1] for at, _ in after.told.facets.values()) if after.told.facets else datetime.min
 
     def _change(
         self, change: Change, name: str, fact: Fact, fact_id: int, source: str | None = None, replay: int = 0

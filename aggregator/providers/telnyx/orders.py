@@ -155,33 +155,24 @@ def _port_in(item: Item, page: Page, options: Options) -> tuple[envelope.Said, .
         steps=tuple(str(step) for step in several(item, "additional_steps")),
         numbers_total=whole(item, "porting_phone_numbers_count"),
     )
-    wants = _comments_wanted(order)
-    if "phone_numbers" not in item:
-        return ((order, (*wants, *_numbers_wanted(order, bool(order.numbers_total)))),)
-    return ((order, wants), _embedded(item, page, order))
-
-
-def _embedded(item: Item, page: Page, order: Fact) -> envelope.Said:
-    """The numbers an order carries with it: all of them, unless it has more than it embeds."""
     lines = [line for line in several(item, "phone_numbers") if isinstance(line, dict)]
     said = tuple(number(line) for line in lines)
     total = order.numbers_total
-    complete = len(said) >= total if total is not None else len(said) < EMBEDDED
-    fact = snapshot(
-        page,
-        order.order,
-        Part.NUMBERS,
-        updated_at=order.as_of,
-        kept=numbers_document(lines),
-        numbers=Whole(said) if complete else Partial(said),
+    complete = len(said) >= total if total is not None else "phone_numbers" in item and len(said) < EMBEDDED
+    if not complete:
+        # Some of its numbers at most: they belong to this look at the order, the rest is asked for.
+        order = replace(order, numbers=Partial(said) if said else None)
+        return ((order, (*_comments_wanted(order), *_numbers_wanted(order))),)
+    numbers = snapshot(
+        page, ref, Part.NUMBERS, updated_at=order.as_of, kept=numbers_document(lines), numbers=Whole(said)
     )
-    return fact, _numbers_wanted(fact, not complete) + _numbers_wanted(order, not complete)
+    return ((order, _comments_wanted(order)), (numbers, ()))
 
 
-def _numbers_wanted(fact: Fact, wanted: bool) -> tuple[Want, ...]:
-    if not wanted:
+def _numbers_wanted(order: Fact) -> tuple[Want, ...]:
+    if order.numbers_total == 0:
         return ()
-    return (Want(Part.NUMBERS, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id),)
+    return (Want(Part.NUMBERS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id),)
 
 
 def _comments_wanted(order: Fact) -> tuple[Want, ...]:
