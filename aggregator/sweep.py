@@ -45,7 +45,8 @@ class Sweep:
         self.duplicates |= len(fresh) < len(reading.ids)
         self.seen |= reading.ids
         self.pages += 1
-        self.received += len(reading.ids) + len(reading.skipped)
+        if fresh or not reading.ids:
+            self.received += reading.items
         if reading.total is not None:
             self.totals.add(reading.total)
         self.at = page.fetched_at
@@ -134,7 +135,7 @@ def _chain(
             ways = list(reading.next)
         if found.started_at and page.at - found.started_at > BUDGET:
             return "time budget"
-    reached = bool(found.totals) and len(found.seen) >= max(found.totals)
+    reached = bool(found.totals) and found.received >= max(found.totals)
     return None if reached or way_ended or emptied else "no progress"
 
 

@@ -391,7 +391,7 @@ class Skipped:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one page says. `next` holds the requests that would go on, best first; `ids` what the page
-    brought, `total` what the provider says there is.
+    brought, `items` how many lines it had, `total` how many the provider says there are.
 
     `done`: the provider says that the list is over. `last`: a way of paging ended here, which alone does not
     prove that nothing is left. `more`: the page itself shows that its list has further pages.
@@ -402,6 +402,7 @@ class Reading:
     next: tuple[Request, ...] = ()
     total: int | None = None
     ids: frozenset[str] = frozenset()
+    items: int = 0
     done: bool = False
     last: bool = False
     more: bool = False

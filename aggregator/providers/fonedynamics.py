@@ -170,6 +170,7 @@ def read(page: Page, options: Options) -> Reading:
         next=_next(page.request, received, token, own) if items else (),
         total=total,
         ids=frozenset(no for item in items if isinstance(item, dict) and (no := text(item, "PortingNo"))),
+        items=len(items),
         done=reached if items else not contradicted,
         last=token is None and page.request.param(own.page_token_param) is not None,
         more=bool(items) and not reached,

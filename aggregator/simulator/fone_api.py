@@ -52,7 +52,7 @@ def _status(world: World, request: Request, known: bool) -> Response:
     ]
     count = min(count, world.faults.page_clamp or count)
     skip = _skip(world, query.get("NextPageToken"), skip, count)
-    found = spoiled.listed(world.faults, found, 1 + skip // count)
+    found = spoiled.listed(world.faults, found, frozen=True)
     page = found[skip : skip + count]
     body: dict[str, Any] = {
         "PortingRequests": spoiled.items(world.faults, [_shown(world, order) for order in page], "PortingNo")

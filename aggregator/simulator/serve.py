@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import signal
 import socket
@@ -105,6 +106,7 @@ def _serve(settings: Settings, faults: Faults, listener: socket.socket, with_par
         signal.signal(name, lambda *_: os._exit(0))
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    logging.getLogger("uvicorn.error").disabled = True  # torn replies are meant
     host, port = listener.getsockname()[:2]
     base = f"http://{host}:{port}"
     ready = {

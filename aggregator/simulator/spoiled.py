@@ -13,13 +13,19 @@ def seed(value: int) -> None:
     _draws.seed(f"items/{value}")
 
 
-def listed(faults: Faults, items: list[Any], page: int) -> list[Any]:
-    """A list with some of its items twice in a row, and (drift) shifted by one born while it was paged."""
+def listed(faults: Faults, items: list[Any], frozen: bool, page: int = 1) -> list[Any]:
+    """A list with some of its items twice in a row (always the same ones), and, unless its window is frozen,
+    shifted by one born while it was paged."""
     if faults.duplicate:
-        items = [item for one in items for item in ([one, one] if _draws.random() < faults.duplicate else [one])]
-    if faults.drift and page > 1 and items and _draws.random() < faults.drift:
+        items = [item for one in items for item in ([one, one] if _chosen(one, faults.duplicate) else [one])]
+    if faults.drift and not frozen and page > 1 and items and _draws.random() < faults.drift:
         items = [items[0], *items]
     return items
+
+
+def _chosen(item: Any, share: float) -> bool:
+    id = getattr(item, "id", None) or str(item)
+    return random.Random(f"duplicate/{id}").random() < share
 
 
 def items(faults: Faults, shown: list[dict[str, Any]], name: str) -> list[Any]:

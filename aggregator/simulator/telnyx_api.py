@@ -107,7 +107,8 @@ class _Api:
             number, size = _number(request, "page[number]", 1), _number(request, "page[size]", 20, 250)
         except _BadParameter as bad:
             return refused(422, "10033", "Out of range", parameter=str(bad))
-        items = spoiled.listed(self.world.faults, items, number)
+        frozen = "filter[created_at][lte]" in request.query_params
+        items = spoiled.listed(self.world.faults, items, frozen, number)
         shown = [show(item) for item in items[(number - 1) * size : number * size]]
         meta = {
             "page_number": number,

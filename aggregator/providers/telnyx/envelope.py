@@ -42,6 +42,7 @@ def listed(page: Page, read: Callable[[Item], Iterable[Said]], keep: Any, name: 
         next=() if over else (following(page.request, here + 1),),
         total=total,
         ids=ids,
+        items=len(items),
         done=over and not contradicted,
         skipped=skipped,
         more=not over,
