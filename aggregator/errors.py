@@ -1,16 +1,16 @@
 """The tree of errors. Reactions go by type, never by message.
 
-    AggregatorError
-    ├── ConfigError             the operator must change something (exit 78); no "log and go on" may swallow it
-    ├── StoreError              the database refused, is locked, or is gone
-    │   ├── SchemaError         its schema is not the one this version needs (exit 78)
-    │   └── Fenced              another process holds the account; nothing was written
-    └── ProviderError
-        ├── FetchError          no usable reply; retried a few times, then the sweep ends incomplete
-        │   └── RateLimited     the provider names, or implies, a time before which it wants no request
-        ├── AccessDenied        401 or 403: never retried, pauses its account
-        ├── Refused             any other 4xx: this request will not get better by repeating it
-        └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
+AggregatorError
+├── ConfigError             the operator must change something (exit 78); no "log and go on" may swallow it
+├── StoreError              the database refused, is locked, or is gone
+│   ├── SchemaError         its schema is not the one this version needs (exit 78)
+│   └── Fenced              another process holds the account; nothing was written
+└── ProviderError
+    ├── FetchError          no usable reply; retried a few times, then the sweep ends incomplete
+    │   └── RateLimited     the provider names, or implies, a time before which it wants no request
+    ├── AccessDenied        401 or 403: never retried, pauses its account
+    ├── Refused             any other 4xx: this request will not get better by repeating it
+    └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
 """
 
 from datetime import datetime

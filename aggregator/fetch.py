@@ -65,6 +65,7 @@ class Fetcher:
         transport: httpx.BaseTransport | None = None,
         total_s: float = TOTAL_S,
         max_bytes: int = MAX_BYTES,
+        tries: int = TRIES,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._host = urlsplit(base_url).netloc.rpartition("@")[2]
@@ -72,7 +73,7 @@ class Fetcher:
         self._min_interval_s = min_interval_s
         self._clock, self._sleep, self._monotonic = clock, sleep, monotonic
         self._rng = rng or random.Random()
-        self._total_s, self._max_bytes = total_s, max_bytes
+        self._total_s, self._max_bytes, self._tries = total_s, max_bytes, tries
         self._client = httpx.Client(
             verify=tls(ca_file),
             proxy=proxy,
@@ -114,7 +115,7 @@ class Fetcher:
         """Fetch one page, with retries. Raises FetchError, RateLimited, AccessDenied or Refused."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((_Passing, RateLimited)),
-            stop=tenacity.stop_after_attempt(TRIES),
+            stop=tenacity.stop_after_attempt(self._tries),
             wait=self._pause,
             sleep=self._sleep,
             before_sleep=self._give_up_early,
@@ -153,7 +154,9 @@ class Fetcher:
         with self._client.stream("GET", url, params=list(request.params), headers=headers) as reply:
             coding = reply.headers.get("content-encoding", "identity")
             if coding.lower() not in ("", "identity"):
-                raise FetchError(f"{where}: answered with content encoding {coding[:20]!r}, which was not asked for")
+                raise FetchError(
+                    f"{where}: answered with content encoding {coding[:20]!r}, which was not asked for"
+                )
             for chunk in reply.iter_raw():
                 body += chunk
                 if len(body) > self._max_bytes:

@@ -13,7 +13,9 @@ from typing import Any, TextIO
 
 import structlog
 
-_OURS = frozenset({"event", "level", "timestamp", "account", "account_id", "provider", "feed", "run_id", "kind"})
+_OURS = frozenset(
+    {"event", "level", "timestamp", "account", "account_id", "provider", "feed", "run_id", "kind"}
+)
 _SECRET_KEY = re.compile(
     r"pin|passcode|password|secret|token|account|tax|e?mail|name|address|contact|webhook|loa\b|lsr"
     r"|authori[sz]ation|body|payload|headers",
@@ -71,7 +73,12 @@ def redactor(secrets: Iterable[str] = ()) -> Redactor:
     known = tuple(sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True))
 
     def clean(value: Any, key: str = "") -> Any:
-        if key and key not in _OURS and _SECRET_KEY.search(key) and not isinstance(value, bool | int | type(None)):
+        if (
+            key
+            and key not in _OURS
+            and _SECRET_KEY.search(key)
+            and not isinstance(value, bool | int | type(None))
+        ):
             return HIDDEN
         if isinstance(value, str):
             return _text(value, known)

@@ -132,7 +132,9 @@ class _Polling:
     def _events(self, feed: Feed) -> Outcome:
         mark, now = self._mark(feed.name), self.clock()
         corrected = now + timedelta(seconds=mark.skew_s)
-        deep = feed.defaults.deep is not None and (mark.deep_at is None or not now - DAY < mark.deep_at <= now)
+        deep = feed.defaults.deep is not None and (
+            mark.deep_at is None or not now - DAY < mark.deep_at <= now
+        )
         since = self._since(feed, mark, corrected, deep)
         until = None if feed.defaults.frozen_by_date else max(corrected - EDGE, since + timedelta(seconds=1))
         return self._window(feed, Window(feed.name, since, until), deep)
@@ -159,7 +161,11 @@ class _Polling:
         if (reading.total or 0) > LARGEST_WINDOW and _span(window) > SMALLEST_SPAN:
             return self._halves(feed, window, deep, last_part)
         found = self._steady(feed, window, first)
-        if found.incomplete in ("page cap", "no progress") and _span(window) > SMALLEST_SPAN and found.pages > 2:
+        if (
+            found.incomplete in ("page cap", "no progress")
+            and _span(window) > SMALLEST_SPAN
+            and found.pages > 2
+        ):
             self._record(feed, found, None)
             return self._halves(feed, window, deep, last_part)
         return self._record(feed, found, self._event_progress(feed, found, window, deep and last_part))
@@ -347,5 +353,10 @@ def _word(error: ProviderError | None) -> str:
     """An outcome in one word."""
     if error is None:
         return "complete"
-    names = {RateLimited: "rate_limited", AccessDenied: "denied", PageChanged: "page_changed", Refused: "refused"}
+    names = {
+        RateLimited: "rate_limited",
+        AccessDenied: "denied",
+        PageChanged: "page_changed",
+        Refused: "refused",
+    }
     return names.get(type(error), "unreachable")

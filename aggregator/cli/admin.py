@@ -1,5 +1,6 @@
 """The verbs around the program: config, db, providers, simulate, demo."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,7 +44,7 @@ def db_upgrade() -> int:
 
     config = setup.configuration()
     setup.logging(config, quiet=True)
-    engine = engines.connect(database_url(config, setup.os.environ, owner=True), config.database.schema_)
+    engine = engines.connect(database_url(config, os.environ, owner=True), config.database.schema_)
     try:
         before, after = schema.upgrade(engine)
     finally:
@@ -86,7 +87,14 @@ def providers(
         rows: list[dict[str, Any]] = []
         for provider in known.names():
             adapter = known.load(provider)
-            rows.append({"provider": provider, "label": adapter.label, "base_url": adapter.base_url, "feeds": list(adapter.feeds)})
+            rows.append(
+                {
+                    "provider": provider,
+                    "label": adapter.label,
+                    "base_url": adapter.base_url,
+                    "feeds": list(adapter.feeds),
+                }
+            )
         output.lines(rows) if json else output.table(rows, ["provider", "label", "base_url", "feeds"], "none")
         return OK
     _provider(name, json)
@@ -100,12 +108,23 @@ def _provider(name: str, json: bool) -> None:
 
     adapter = known.load(name)
     feeds = [
-        {"feed": feed, "kind": str(d.kind), "every": str(d.every), "lookback": str(d.lookback), "first_look": str(d.start or "all")}
+        {
+            "feed": feed,
+            "kind": str(d.kind),
+            "every": str(d.every),
+            "lookback": str(d.lookback),
+            "first_look": str(d.start or "all"),
+        }
         for feed, d in adapter.feeds.items()
     ]
     options = [{"option": option.name, "type": str(option.type)} for option in fields(adapter.options)]
     words = [
-        {"vocabulary": str(vocabulary), "word": word, "meaning": str(meaning.value), "basis": str(meaning.basis)}
+        {
+            "vocabulary": str(vocabulary),
+            "word": word,
+            "meaning": str(meaning.value),
+            "basis": str(meaning.basis),
+        }
         for vocabulary, table in adapter.words.items()
         for word, meaning in table.items()
     ]
@@ -123,7 +142,9 @@ def _provider(name: str, json: bool) -> None:
     output.table(words, ["vocabulary", "word", "meaning", "basis"], "no words")
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
 def simulate(context: typer.Context) -> int:
     """Run stand-ins of both providers on loopback (`simulate --help` lists every fault they can play).
 
@@ -137,7 +158,9 @@ def simulate(context: typer.Context) -> int:
 @app.command()
 def demo(
     seconds: Annotated[int, typer.Option("--seconds", min=5, help="About how long it takes.")] = 30,
-    keep: Annotated[Path, typer.Option("--keep", help="Where the database and configuration stay.")] = Path("demo"),
+    keep: Annotated[Path, typer.Option("--keep", help="Where the database and configuration stay.")] = Path(
+        "demo"
+    ),
 ) -> int:
     """Watch both providers' ports move through one status model, on stand-ins, without any key.
 

@@ -50,7 +50,9 @@ def options(
     log_format: Annotated[
         str | None, typer.Option("--log-format", help="auto, console or json.", metavar="FORMAT")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Keep the global options for whichever verb follows."""
     if log_level not in (None, "debug", "info", "warning", "error"):

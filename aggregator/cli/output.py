@@ -55,11 +55,15 @@ def table(rows: Sequence[Row], columns: Sequence[str], empty: str, title: str | 
     if not rows:
         out.print(empty)
         return
-    grid = Table(box=None, title=title, title_justify="left", header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    grid = Table(
+        box=None, title=title, title_justify="left", header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for column in columns:
         grid.add_column(column.replace("_", " "), overflow="fold" if sys.stdout.isatty() else "ignore")
     for row in rows:
-        grid.add_row(*(Text(shown(row.get(c), c), style=STATE_STYLES.get(str(row.get(c)), "")) for c in columns))
+        grid.add_row(
+            *(Text(shown(row.get(c), c), style=STATE_STYLES.get(str(row.get(c)), "")) for c in columns)
+        )
     out.print(grid)
 
 
@@ -70,7 +74,9 @@ def shown(value: object, column: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | dict):
-        return ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+        return (
+            ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+        )
     if column.endswith(("_at", "_since")) and isinstance(value, str):
         return instant(value)
     return printable(str(value))

@@ -1,7 +1,8 @@
 """The verbs that ask providers: poll, event, check."""
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,8 +104,13 @@ def _poll(config: Config, chosen: AccountConfig, store: "Store", due: bool, name
         return Polled(account.name, (), TRY_LATER, str(error))
 
 
+def poll_one(config: Config, chosen: AccountConfig, store: "Store", tries: int = 4) -> Polled:
+    """Poll one account now, every feed of it."""
+    return _poll_held(config, chosen, setup.account_of(chosen), store, due=False, tries=tries)
+
+
 def _poll_held(
-    config: Config, chosen: AccountConfig, account: Account, store: "Store", due: bool
+    config: Config, chosen: AccountConfig, account: Account, store: "Store", due: bool, tries: int = 4
 ) -> Polled:
     now = setup.now()
     paused = store.paused(account.name)
@@ -114,23 +120,24 @@ def _poll_held(
     feeds, limited = _ready(account, marks, due, now)
     if not feeds:
         code = TRY_LATER if limited else OK
-        return Polled(account.name, (), code, f"the provider asks us to wait until {limited}" if limited else None)
+        return Polled(
+            account.name, (), code, f"the provider asks us to wait until {limited}" if limited else None
+        )
     with held(store, account.name) as lease:
         if lease is None:
             return Polled(account.name, (), TRY_LATER, "held by another process")
-        with setup.fetcher(config, chosen) as fetch:
+        with setup.fetcher(config, chosen, tries) as fetch:
             outcomes = poll_account(account, feeds, store, lease, fetch, setup.now)
         return _judged(account, store, lease, outcomes)
 
 
 def _ready(
-    account: Account, marks: dict[str, Mark] | object, due: bool, now: datetime
+    account: Account, marks: Mapping[str, Mark], due: bool, now: datetime
 ) -> tuple[list[Feed], datetime | None]:
     """The feeds to poll now, and until when the provider asked us to wait with the others."""
-    known: dict[str, Mark] = dict(marks)  # type: ignore[call-overload]
     feeds, limited = [], None
     for feed in account.feeds.values():
-        mark = known.get(feed.name, Mark())
+        mark = marks.get(feed.name, Mark())
         if mark.not_before is not None and mark.not_before > now:
             limited = max(filter(None, (limited, mark.not_before)))
         elif feed.enabled and (not due or is_due(feed, mark, now)):
@@ -142,7 +149,13 @@ def _judged(account: Account, store: "Store", lease: "Lease", outcomes: tuple[Ou
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     for outcome in outcomes:
         if not outcome.complete:
-            log.warning("poll.incomplete", account=account.name, feed=outcome.feed, outcome=outcome.outcome, error=str(outcome.error or ""))
+            log.warning(
+                "poll.incomplete",
+                account=account.name,
+                feed=outcome.feed,
+                outcome=outcome.outcome,
+                error=str(outcome.error or ""),
+            )
     denied = next((error for error in errors if isinstance(error, AccessDenied)), None)
     if denied is not None:
         until = store.pause(lease, "the provider refused the key", setup.now())
@@ -158,7 +171,9 @@ def _judged(account: Account, store: "Store", lease: "Lease", outcomes: tuple[Ou
     if any(isinstance(error, Refused) for error in errors):
         return Polled(account.name, outcomes, BAD_NEWS, str(errors[0]))
     if any(isinstance(error, RateLimited) for error in errors) or not all(o.complete for o in outcomes):
-        return Polled(account.name, outcomes, TRY_LATER, str(errors[0]) if errors else "incomplete, try later")
+        return Polled(
+            account.name, outcomes, TRY_LATER, str(errors[0]) if errors else "incomplete, try later"
+        )
     return Polled(account.name, outcomes, OK)
 
 
@@ -239,7 +254,7 @@ def check(
     typer.echo(f"configuration  ok   {config.path}")
     codes = [OK]
     try:
-        store = open_store(database_url(config, setup.os.environ), config.database.schema_)
+        store = open_store(database_url(config, os.environ), config.database.schema_)
         store.close()
         typer.echo("database       ok")
     except (StoreError, ConfigError) as error:

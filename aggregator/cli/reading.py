@@ -17,7 +17,8 @@ Way = Annotated[Direction | None, typer.Option("--direction", help="Only port-in
 InState = Annotated[State | None, typer.Option("--state", help="Only orders in this state.")]
 Customer = Annotated[str | None, typer.Option("--customer", help="Only this customer reference.")]
 Since = Annotated[
-    str | None, typer.Option("--since", help="From this time on: 7d, or 2026-01-31T00:00:00Z.", metavar="TIME")
+    str | None,
+    typer.Option("--since", help="From this time on: 7d, or 2026-01-31T00:00:00Z.", metavar="TIME"),
 ]
 Until = Annotated[str | None, typer.Option("--until", help="Before this time.", metavar="TIME")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")]
@@ -37,18 +38,35 @@ def time_of(said: str | None, option: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(said)
     except ValueError as error:
-        raise typer.BadParameter(f"not a time: {said} (write 7d or 2026-01-31T00:00:00Z)", param_hint=option) from error
+        raise typer.BadParameter(
+            f"not a time: {said} (write 7d or 2026-01-31T00:00:00Z)", param_hint=option
+        ) from error
     if at.tzinfo is None:
         raise typer.BadParameter(f"{said} needs its zone (write {said}Z for UTC)", param_hint=option)
     return at.astimezone(UTC)
 
 
 def _filters(**said: object) -> dict[str, object]:
-    return {name: str(value) if not isinstance(value, bool) else value for name, value in said.items() if value is not None}
+    return {
+        name: str(value) if not isinstance(value, bool) else value
+        for name, value in said.items()
+        if value is not None
+    }
 
 
-def _show(view: str, columns: str, empty: str, json: bool, since: str | None, until: str | None, limit: int | None,
-          filters: dict[str, object], *, newest: bool = False, after: int | None = None) -> list[dict[str, Any]]:
+def _show(
+    view: str,
+    columns: str,
+    empty: str,
+    json: bool,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    filters: dict[str, object],
+    *,
+    newest: bool = False,
+    after: int | None = None,
+) -> list[dict[str, Any]]:
     with setup.reader() as reader:
         rows = reader.select(
             view,
@@ -89,7 +107,9 @@ def waiting(
 
     Examples: [bold]porting-aggregator waiting[/] · [bold]porting-aggregator waiting --direction port_out --json[/]
     """
-    filters = _filters(account=account, provider=provider, direction=direction, state=state, customer_reference=customer)
+    filters = _filters(
+        account=account, provider=provider, direction=direction, state=state, customer_reference=customer
+    )
     _show(
         "waiting",
         "urgency customer_reference numbers_total provider direction why waiting_since deadline_at provider_order_id",
@@ -120,7 +140,9 @@ def orders(
 
     Examples: [bold]porting-aggregator orders --state scheduled[/] · [bold]porting-aggregator orders --all --since 7d --json[/]
     """
-    filters = _filters(account=account, provider=provider, direction=direction, state=state, customer_reference=customer)
+    filters = _filters(
+        account=account, provider=provider, direction=direction, state=state, customer_reference=customer
+    )
     if not all and state is None:
         filters["is_open"] = True
     _show(
@@ -138,7 +160,9 @@ def orders(
 
 @app.command()
 def changes(
-    after: Annotated[int | None, typer.Option("--after", help="Only rows with a greater seq.", metavar="SEQ")] = None,
+    after: Annotated[
+        int | None, typer.Option("--after", help="Only rows with a greater seq.", metavar="SEQ")
+    ] = None,
     account: Account = None,
     provider: Provider = None,
     direction: Way = None,
@@ -248,20 +272,25 @@ def unknown(account: Account = None, provider: Provider = None, json: Json = Fal
     )
     if rows and not json:
         say("\nTo explain a word, write into the configuration (mind the state that fits):")
-        for row in rows:
-            say(remedy(row))
+        for line in remedy(rows):
+            say(line)
     return OK
 
 
-def remedy(row: dict[str, Any]) -> str:
-    """The lines to paste that give a word its meaning."""
-    table = f"accounts.{row['account']}.statuses"
-    value = "with_carrier"
-    if row["vocabulary"] != "status":
-        table += f".{row['vocabulary']}"
-        value = {"reason": "other", "port_out": "action_needed"}.get(row["vocabulary"], "pending")
-    word = str(row["word"]).replace("\\", "\\\\").replace('"', '\\"')
-    return f'[{table}]\n"{output.printable(word)}" = "{value}"'
+def remedy(rows: list[dict[str, Any]]) -> list[str]:
+    """The lines to paste that give each word a meaning, under the table they belong to."""
+    lines: list[str] = []
+    for row in rows:
+        table = f"[accounts.{row['account']}.statuses]"
+        value = "with_carrier"
+        if row["vocabulary"] != "status":
+            table = table.replace("]", f".{row['vocabulary']}]")
+            value = {"reason": "other", "port_out": "action_needed"}.get(row["vocabulary"], "pending")
+        if table not in lines:
+            lines.append(table)
+        word = str(row["word"]).replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'"{output.printable(word)}" = "{value}"')
+    return lines
 
 
 @app.command()
@@ -285,7 +314,9 @@ def quarantine(account: Account = None, provider: Provider = None, json: Json = 
 
 @app.command()
 def show(
-    order: Annotated[str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")],
+    order: Annotated[
+        str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")
+    ],
     json: Json = False,
 ) -> int:
     """One order whole: how it stands, its numbers, its reasons, its life.
@@ -310,14 +341,22 @@ def show(
             )
         )
     if json:
-        output.lines([{**row, "numbers": numbers, "reasons_held": reasons, "comments": comments, "timeline": life}])
+        output.lines(
+            [{**row, "numbers": numbers, "reasons_held": reasons, "comments": comments, "timeline": life}]
+        )
         return OK
     out = output.console()
-    out.print(f"[bold]{row['customer_reference'] or row['order_id']}[/]  {row['state']} ({row['raw_status']})")
+    out.print(
+        f"[bold]{row['customer_reference'] or row['order_id']}[/]  {row['state']} ({row['raw_status']})"
+    )
     for name, value in row.items():
         if value not in (None, [], False, 0) and name not in ("customer_reference", "state", "raw_status"):
             out.print(f"  {name.replace('_', ' '):<24} {output.shown(value, name)}", markup=False)
-    output.table(numbers, "number_key state raw_status activation_state state_since removed_at".split(), "no numbers known")
+    output.table(
+        numbers,
+        ["number_key", "state", "raw_status", "activation_state", "state_since", "removed_at"],
+        "no numbers known",
+    )
     _life(life)
     return OK
 
@@ -348,8 +387,25 @@ def number(
         say(f"no order has the number {number}")
         return BAD_NEWS
     if json:
-        output.lines(rows if not life else [{**row, "timeline": [m for m in life if m["order_id"] == row["order_id"]]} for row in rows])
+        output.lines(
+            rows
+            if not life
+            else [{**row, "timeline": [m for m in life if m["order_id"] == row["order_id"]]} for row in rows]
+        )
         return OK
-    output.table(rows, "number_key order_id state raw_status activation_state state_since ported_at is_current".split(), "")
+    output.table(
+        rows,
+        [
+            "number_key",
+            "order_id",
+            "state",
+            "raw_status",
+            "activation_state",
+            "state_since",
+            "ported_at",
+            "is_current",
+        ],
+        "",
+    )
     _life(life)
     return OK

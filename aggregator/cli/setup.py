@@ -67,7 +67,7 @@ def key_of(config: Config, account: AccountConfig) -> str:
     return secret(account.secret, config.path.parent, os.environ, account=account.name).reveal()
 
 
-def fetcher(config: Config, account: AccountConfig) -> "Fetcher":
+def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher":
     """A fetcher for one account; its credential is read at each sweep."""
     from aggregator.fetch import Fetcher
 
@@ -80,6 +80,7 @@ def fetcher(config: Config, account: AccountConfig) -> "Fetcher":
         min_interval_s=account.min_interval_s,
         proxy=config.network.proxy,
         ca_file=config.network.ca_file,
+        tries=tries,
     )
 
 
@@ -109,5 +110,3 @@ def reader() -> Iterator["Reader"]:
         yield opened
     finally:
         opened.close()
-
-

@@ -83,7 +83,9 @@ def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterato
         known = before.numbers.get(key) if before else None
         yield from _number(key, known, number, told)
     if because.comment and (before is None or because.comment.id not in before.told.comments):
-        yield Change("comment_added", "comment", None, because.comment.id, occurred_at=because.comment.at or told)
+        yield Change(
+            "comment_added", "comment", None, because.comment.id, occurred_at=because.comment.at or told
+        )
     if because.documents_changed:
         yield Change("document_changed", "documents", occurred_at=told)
 
@@ -141,7 +143,9 @@ def _late(before: Standing, after: Standing, because: Fact) -> Iterator[Change]:
         if later is not None and here not in (earlier, later[0]):
             old, new = _day(earlier), _day(here)
             if old != new:
-                yield Change("date_changed", "confirmed_foc_on", old, new, occurred_at=because.as_of, late=True)
+                yield Change(
+                    "date_changed", "confirmed_foc_on", old, new, occurred_at=because.as_of, late=True
+                )
 
 
 def _late_step(

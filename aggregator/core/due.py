@@ -29,4 +29,5 @@ def backoff(failures: int, first: timedelta) -> timedelta:
     >>> [backoff(n, timedelta(seconds=60)).total_seconds() for n in (1, 2, 3, 9)]
     [60.0, 120.0, 240.0, 900.0]
     """
-    return min(first * 2 ** (min(failures, 16) - 1), max(LONGEST_PAUSE, first))
+    doubled: timedelta = first * (1 << (min(failures, 16) - 1))
+    return min(doubled, max(LONGEST_PAUSE, first))

@@ -65,8 +65,12 @@ def words(
                 exact.pop((vocabulary, word), None)
                 loose[vocabulary, folded(word)] = said
                 _shadow(exact, vocabulary, folded(word))
-    said = (sorted(exact.items(), key=str), sorted(loose.items(), key=str), sorted(reasons.items(), key=str))
-    version = blake2b(repr((said, region)).encode(), digest_size=6).hexdigest()
+    everything = (
+        sorted(exact.items(), key=str),
+        sorted(loose.items(), key=str),
+        sorted(reasons.items(), key=str),
+    )
+    version = blake2b(repr((everything, region)).encode(), digest_size=6).hexdigest()
     return Words(exact, loose, reasons, region, version)
 
 
@@ -82,7 +86,8 @@ def normalise(fact: Fact, words: Words) -> Fact:
     messaging = fact.messaging and _word(fact.messaging, Vocabulary.MESSAGING, words)
     activation = fact.activation and _word(fact.activation, Vocabulary.ACTIVATION, words)
     numbers = fact.numbers and replace(
-        fact.numbers, numbers=tuple(_number(said, fact.order.direction, words) for said in fact.numbers.numbers)
+        fact.numbers,
+        numbers=tuple(_number(said, fact.order.direction, words) for said in fact.numbers.numbers),
     )
     return replace(fact, status=status, messaging=messaging, activation=activation, numbers=numbers)
 
@@ -103,11 +108,7 @@ def meaning(word: str | None, vocabulary: Vocabulary, words: Words) -> Meaning:
     """What a word means: as documented, else as the operator or a guess has it, else unknown."""
     if word is None:
         return NO_MEANING
-    return (
-        words.exact.get((vocabulary, word))
-        or words.folded.get((vocabulary, folded(word)))
-        or NO_MEANING
-    )
+    return words.exact.get((vocabulary, word)) or words.folded.get((vocabulary, folded(word))) or NO_MEANING
 
 
 def _word(word: Word, vocabulary: Vocabulary, words: Words) -> Word:
@@ -120,7 +121,9 @@ def _number(said: NumberSaid, direction: Direction, words: Words) -> NumberSaid:
         said,
         key=key,
         e164=e164,
-        status=said.status if said.status is NOT_TOLD else meant(said.status, _status_words(direction), words),
+        status=said.status
+        if said.status is NOT_TOLD
+        else meant(said.status, _status_words(direction), words),
         activation=said.activation
         if said.activation is NOT_TOLD
         else _word(said.activation, Vocabulary.ACTIVATION, words),
@@ -158,7 +161,9 @@ def unknown(fact: Fact) -> Iterator[tuple[Vocabulary, str]]:
             continue
         if status.raw is not None and status.meaning and status.meaning.basis is Basis.NONE:
             yield _status_words(fact.order.direction), status.raw
-        yield from ((Vocabulary.REASON, reason.code) for reason in status.reasons if reason.meaning is NO_REASON)
+        yield from (
+            (Vocabulary.REASON, reason.code) for reason in status.reasons if reason.meaning is NO_REASON
+        )
     side = [(fact.messaging, Vocabulary.MESSAGING), (fact.activation, Vocabulary.ACTIVATION)]
     side += [(n.activation, Vocabulary.ACTIVATION) for n in said if n.activation is not NOT_TOLD]
     side += [(n.messaging, Vocabulary.MESSAGING) for n in said if n.messaging is not NOT_TOLD]

@@ -101,7 +101,9 @@ def each(
         try:
             good.extend(read(_object(item, name)))
         except PageChanged as error:
-            skipped.append(Skipped(ref[:200] if isinstance(ref, str) and ref else _hash(item, keep), str(error)))
+            skipped.append(
+                Skipped(ref[:200] if isinstance(ref, str) and ref else _hash(item, keep), str(error))
+            )
     if items and not named:
         raise PageChanged(f"{len(items)} items and none has a {name}")
     return tuple(good), tuple(skipped)
@@ -276,8 +278,15 @@ def masked(words: str) -> str:
 # --- facts ----------------------------------------------------------------------------------------------
 
 
-def snapshot(page: Page, ref: OrderRef, part: Part = Part.ORDER, *, updated_at: datetime | None = None,
-             kept: str | None = None, **said: Any) -> Fact:
+def snapshot(
+    page: Page,
+    ref: OrderRef,
+    part: Part = Part.ORDER,
+    *,
+    updated_at: datetime | None = None,
+    kept: str | None = None,
+    **said: Any,
+) -> Fact:
     """A fact of the moment we looked: `as_of` is the provider's own time of last change where it gives one,
     else the reply's `Date`, else our read time. A snapshot shows that the order exists."""
     return Fact(

@@ -7,7 +7,8 @@ it belongs.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from itertools import pairwise
+from typing import Any, TypeVar, cast
 
 from aggregator.core.model import (
     Basis,
@@ -90,8 +91,9 @@ def _order(
     waiting_on, waiting_since = _waiting(ref, told, state)
     needs = _needs(told, state)
     requested, confirmed = _facet(told, "requested", Moment), _facet(told, "confirmed", Moment)
-    losing, gaining = _facet(told, "losing", Carrier), _facet(told, "gaining", Carrier)
-    messaging = _facet(told, "messaging", Word)
+    losing = _facet(told, "losing", Carrier) or Carrier()
+    gaining = _facet(told, "gaining", Carrier) or Carrier()
+    messaging = (_facet(told, "messaging", Word) or Word(None)).meaning
     deleted = _deletion(told)
     ported_at, ported_by = _ported(runs)
     deadline_at, deadline_kind = _deadline(ref, told, state, since)
@@ -111,19 +113,20 @@ def _order(
         why=why(ref.direction, state, status, needs, waiting_on),
         reasons=_codes(status),
         is_open=state not in TERMINAL and deleted is None,
-        requested_foc_on=requested and requested.on,
-        requested_foc_at=requested and requested.at,
-        confirmed_foc_on=confirmed and confirmed.on,
-        confirmed_foc_at=confirmed and confirmed.at,
-        foc_is_firm=confirmed is not None and state in (State.SCHEDULED, State.PORTED, State.PARTIALLY_PORTED),
+        requested_foc_on=requested.on if requested else None,
+        requested_foc_at=requested.at if requested else None,
+        confirmed_foc_on=confirmed.on if confirmed else None,
+        confirmed_foc_at=confirmed.at if confirmed else None,
+        foc_is_firm=confirmed is not None
+        and state in (State.SCHEDULED, State.PORTED, State.PARTIALLY_PORTED),
         ported_at=ported_at,
         ported_at_source=ported_by,
-        losing_carrier=losing and losing.name,
-        losing_carrier_spid=losing and losing.spid,
-        gaining_carrier=gaining and gaining.name,
-        gaining_carrier_spid=gaining and gaining.spid,
-        messaging_state=messaging and messaging.meaning,
-        messaging_open=state is State.PORTED and messaging is not None and messaging.meaning in _MESSAGING_OPEN,
+        losing_carrier=losing.name,
+        losing_carrier_spid=losing.spid,
+        gaining_carrier=gaining.name,
+        gaining_carrier_spid=gaining.spid,
+        messaging_state=messaging,
+        messaging_open=state is State.PORTED and messaging in _MESSAGING_OPEN,
         **_counters(told, state, numbers),
         parent_order_id=_facet(told, "parent", str),
         submission_cycle=_cycles(runs),
@@ -193,13 +196,13 @@ def _first(runs: Sequence[tuple[State, Stamp]], states: tuple[State, ...]) -> da
 
 def _cycles(runs: Sequence[tuple[State, Stamp]]) -> int:
     back = (State.WITH_PROVIDER, State.WITH_CARRIER)
-    pairs = zip(runs, runs[1:], strict=False)
+    pairs = pairwise(runs)
     return sum(before is State.EXCEPTION and after in back for (before, _), (after, _) in pairs)
 
 
 def _foc_changes(trail: Sequence[tuple[Stamp, Moment | None]]) -> int:
     dates = [moment for _, moment in trail if moment is not None]
-    return sum(before != after for before, after in zip(dates, dates[1:], strict=False))
+    return sum(before != after for before, after in pairwise(dates))
 
 
 def _ported(runs: Sequence[tuple[State, Stamp]]) -> tuple[datetime | None, str | None]:
@@ -278,7 +281,7 @@ def _removed(number: NumberTold, told: Told) -> datetime | None:
     return next((at[0] for at, _ in told.lists if at > number.last), None)
 
 
-def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, object]:
+def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:
     current = [number for number in numbers.values() if number.is_current]
     total = _facet(told, "numbers_total", int)
     total = len(current) if total is None else total
@@ -319,15 +322,11 @@ def rolled_up(states: set[State]) -> State | None:
 # --- reasons over time ----------------------------------------------------------------------------------
 
 
-def _held(
-    number_key: str, trail: Sequence[tuple[Stamp, Status]], direction: Direction
-) -> Iterable[Held]:
+def _held(number_key: str, trail: Sequence[tuple[Stamp, Status]], direction: Direction) -> Iterable[Held]:
     """Each reason with the span over which it was given."""
     standing: dict[tuple[str, str], Held] = {}
     for at, status in trail:
-        given = {
-            (reason.meaning.code, reason.code): reason for reason in status.reasons if reason.meaning
-        }
+        given = {(reason.meaning.code, reason.code): reason for reason in status.reasons if reason.meaning}
         for key in [key for key in standing if key not in given]:
             yield replace(standing.pop(key), until=at[0])
         for key, reason in given.items():

@@ -2,9 +2,7 @@
 
 from aggregator.core.model import Direction, State, WaitingOn
 
-TERMINAL = frozenset(
-    {State.PORTED, State.PARTIALLY_PORTED, State.CANCELLED, State.REJECTED, State.REVERTED}
-)
+TERMINAL = frozenset({State.PORTED, State.PARTIALLY_PORTED, State.CANCELLED, State.REJECTED, State.REVERTED})
 
 _BOTH = {
     State.ACTION_NEEDED: WaitingOn.US,
@@ -43,6 +41,7 @@ EXPECTED: dict[State, frozenset[State]] = {
     _S.ACTION_NEEDED: frozenset({_S.WITH_PROVIDER, _S.SCHEDULED, _S.CANCELLED, _S.REJECTED}),
     _S.WITH_PROVIDER: frozenset(
         {_S.ACTION_NEEDED, _S.WITH_CARRIER, _S.EXCEPTION, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED}
+        | {_S.REJECTED}  # a port-out whose refusal was accepted
     ),
     _S.WITH_CARRIER: frozenset(
         {_S.EXCEPTION, _S.SCHEDULED, _S.PORTED, _S.CANCEL_PENDING, _S.CANCELLED, _S.REJECTED}

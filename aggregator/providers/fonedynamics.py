@@ -90,7 +90,9 @@ ORDER = keep(
     "PortingNumbers.PortType",
     "PortingNumbers.Status",
 )
-HISTORY = keep("FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo", "Created")
+HISTORY = keep(
+    "FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo", "Created"
+)
 
 PAGE_SIZE = 50
 DEFAULT_PAGE_SIZE = 20  # what the server gives when nothing is asked for, and may clamp to
@@ -111,7 +113,11 @@ class FoneDynamics(Options):
 def plan(ask: Ask, options: Options) -> tuple[Request, ...]:
     """The first request of each chain: one for a window, one for each fifty orders asked for by number."""
     own = _own(options)
-    scope = f"/Properties/{quote(own.property_sid)}" if own.property_sid else f"/Accounts/{quote(own.account_sid)}"
+    scope = (
+        f"/Properties/{quote(own.property_sid)}"
+        if own.property_sid
+        else f"/Accounts/{quote(own.account_sid)}"
+    )
     path = f"{scope}/Porting/Status"
     if isinstance(ask, Window):
         if ask.until is None:
@@ -212,7 +218,9 @@ def _facts(
     order = snapshot(
         page,
         ref,
-        kept=document({**item, "PortingNumbers": sorted(lines, key=lambda line: str(line.get("Number")))}, ORDER),
+        kept=document(
+            {**item, "PortingNumbers": sorted(lines, key=lambda line: str(line.get("Number")))}, ORDER
+        ),
         status=Status(text(item, "Status")),
         dates=Dates(
             requested=_preferred(item, options.time_zone),

@@ -117,7 +117,9 @@ class _Faulty:
             return None
         if fone:
             return fone_api.refused(401, "Unauthorized", "The account or token is not valid.")
-        return telnyx_api.refused(401, "10009", "Authentication failed", "The required authentication headers were invalid.")
+        return telnyx_api.refused(
+            401, "10009", "Authentication failed", "The required authentication headers were invalid."
+        )
 
     def _fault(self, path: str) -> Response | None:
         faults = self.world.faults
@@ -180,7 +182,9 @@ def _cutting(send: Send) -> Send:
         body = message.get("body", b"")
         body = body[: len(body) * 2 // 3]
         start = held.pop("start")
-        start["headers"] = [(k, str(len(body)).encode() if k == b"content-length" else v) for k, v in start["headers"]]
+        start["headers"] = [
+            (k, str(len(body)).encode() if k == b"content-length" else v) for k, v in start["headers"]
+        ]
         await send(start)
         await send({"type": "http.response.body", "body": body})
 

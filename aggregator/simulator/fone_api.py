@@ -64,7 +64,9 @@ def _status(world: World, request: Request, known: bool) -> Response:
     }.get(world.faults.total_style)
     if total is not None:
         body["TotalCount"] = total
-    token = _token(world.faults.token_style, skip + len(page), 1 + skip // count, skip + len(page) < len(found))
+    token = _token(
+        world.faults.token_style, skip + len(page), 1 + skip // count, skip + len(page) < len(found)
+    )
     if token is not None:
         body["NextPageToken"] = token
     return JSONResponse(body)
@@ -134,5 +136,3 @@ def _line(order: Order, number: str) -> dict[str, Any]:
         **({"IncomingActionId": "flow-1"} if flow else {"IncomingAnswerPoint": "+61255500100"}),
         "StatusHistory": list(order.history),
     }
-
-

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from aggregator.simulator.settings import Faults, Settings
@@ -78,10 +79,14 @@ def port_in(rng: random.Random, faults: Faults, born_at: datetime, key: int) -> 
     life.wait(0.2, 12)
     if rng.random() < 0.04:
         life.wait(24, 400)
-        deleted = {"id": order.id, "customer_reference": order.said["customer"], "deleted_at": micros(life.at)}
+        deleted = {
+            "id": order.id,
+            "customer_reference": order.said["customer"],
+            "deleted_at": micros(life.at),
+        }
         life.step("porting_order.deleted", deleted, deleted=True)
         return life.steps
-    keys = {"support_key": f"sr_{key:06x}", "parent_key": f"pr_{key // 2:06x}"}
+    keys: dict[str, Any] = {"support_key": f"sr_{key:06x}", "parent_key": f"pr_{key // 2:06x}"}
     _status(life, "in-process", **keys)
     if rng.random() < 0.15:
         life.wait(0.1, 1)
@@ -193,8 +198,15 @@ def split(rng: random.Random, faults: Faults, steps: list[Step], key: int) -> li
     life.at = submitted.at + timedelta(minutes=30)
     stay, move = order.numbers[: len(order.numbers) // 2], order.numbers[len(order.numbers) // 2 :]
     child = Order(identity(rng), "in", life.at, move)
-    child.said = {**order.said, "status": "submitted", "support_key": f"sr_{key:06x}", "parent_key": f"pr_{key:06x}"}
-    child.said["parent_key"] = next((s.changes["parent_key"] for s in steps if "parent_key" in s.changes), None)
+    child.said = {
+        **order.said,
+        "status": "submitted",
+        "support_key": f"sr_{key:06x}",
+        "parent_key": f"pr_{key:06x}",
+    }
+    child.said["parent_key"] = next(
+        (s.changes["parent_key"] for s in steps if "parent_key" in s.changes), None
+    )
     payload = {
         "from": {"id": order.id},
         "to": {"id": child.id},
@@ -248,12 +260,17 @@ def port_out(rng: random.Random, faults: Faults, born_at: datetime, key: int) ->
     if rng.random() < 0.3:
         life.wait(1, 10)
         foc += timedelta(days=1)
-        payload = {"id": order.id, "user_id": identity(rng), "foc_date": millis(foc)}
+        payload: dict[str, Any] = {"id": order.id, "user_id": identity(rng), "foc_date": millis(foc)}
         life.step("portout.foc_date_changed", payload, foc=foc)
     if rng.random() < 0.2:
         life.wait(0.5, 4)
         body = "Gaining carrier asks to confirm the account 77-1234."
-        comment = {"id": identity(rng), "body": body, "user_id": None, "created_at": millis(life.at)}
+        comment: dict[str, Any] = {
+            "id": identity(rng),
+            "body": body,
+            "user_id": None,
+            "created_at": millis(life.at),
+        }
         payload = {"id": comment["id"], "portout_id": order.id, "user_id": None, "comment": body}
         life.step("portout.new_comment", payload, comment=comment)
     life.at = foc + timedelta(hours=rng.uniform(1, 200))
@@ -290,7 +307,9 @@ FONE_LIVES = (
 def fone(rng: random.Random, faults: Faults, born_at: datetime, key: int, settings: Settings) -> list[Step]:
     """A Fone Dynamics request: Fone Dynamics' words move, and the carrier's codes sometimes alone."""
     born_at = born_at.replace(microsecond=0)
-    order = Order(f"P-{key:06}", "fone", born_at, [au_number(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))])
+    order = Order(
+        f"P-{key:06}", "fone", born_at, [au_number(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    )
     words = list(rng.choices(FONE_LIVES, (60, 20, 12, 8))[0])
     asap = rng.random() < 0.4
     order.said = {
@@ -306,7 +325,7 @@ def fone(rng: random.Random, faults: Faults, born_at: datetime, key: int, settin
     life = Life(rng, faults, order)
     life.step()
     code = "1"
-    for before, after in zip(words, words[1:], strict=False):
+    for before, after in pairwise(words):
         life.wait(2, 40)
         life.at = life.at.replace(microsecond=0)
         if rng.random() < 0.3:
@@ -317,7 +336,12 @@ def fone(rng: random.Random, faults: Faults, born_at: datetime, key: int, settin
         if rng.random() < faults.unknown_words:
             after = f"Moon Phase {rng.randrange(9)}"
         date = _midnight(life.at + timedelta(days=rng.randint(3, 9)))
-        life.step(history=(before, after, code, code), status=after, **({"port_date": date} if rng.random() < 0.6 else {}))
+        moved: dict[str, Any] = {"port_date": date} if rng.random() < 0.6 else {}
+        life.step(
+            history=(before, after, code, code),
+            status=after,
+            **moved,
+        )
     return life.steps
 
 
@@ -339,7 +363,9 @@ def everything(settings: Settings, faults: Faults, start: datetime) -> Iterator[
         yield from port_out(rng, faults, start + timedelta(seconds=rng.uniform(0, 0.97) * span), key)
     for key in range(settings.orders // 3):
         rng = random.Random(f"{settings.seed}/fone/{key}")
-        yield from fone(rng, faults, start + timedelta(seconds=rng.uniform(0, 0.95) * span), key + 1, settings)
+        yield from fone(
+            rng, faults, start + timedelta(seconds=rng.uniform(0, 0.95) * span), key + 1, settings
+        )
 
 
 def surprise(rng: random.Random, faults: Faults, at: datetime, key: int) -> list[Step]:

@@ -52,8 +52,8 @@ class Running:
 
     def _call(self, name: str, method: str = "GET", body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.admin}/{name}", data=data, method=method)  # noqa: S310 - our own loopback address
-        with urlopen(request, timeout=30) as reply:  # noqa: S310
+        request = Request(f"{self.admin}/{name}", data=data, method=method)
+        with urlopen(request, timeout=30) as reply:
             return json.load(reply)
 
 

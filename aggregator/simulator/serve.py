@@ -31,7 +31,9 @@ fault knobs:
 
 def parser() -> argparse.ArgumentParser:
     """The options, with every knob explained."""
-    knobs = "\n".join(f"  {one.name:<18} {one.metadata['meaning']} (default {one.default})" for one in fields(Faults))
+    knobs = "\n".join(
+        f"  {one.name:<18} {one.metadata['meaning']} (default {one.default})" for one in fields(Faults)
+    )
     options = argparse.ArgumentParser(
         prog="porting-aggregator simulate",
         description="Stand-ins of Telnyx and Fone Dynamics on loopback: stateful, seeded, with faults on request.",
@@ -41,12 +43,22 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--host", default="127.0.0.1", help="address to listen on")
     options.add_argument("--port", type=int, default=0, help="port to listen on (0: any free one)")
     options.add_argument("--seed", type=int, default=1, help="the same seed gives the same world")
-    options.add_argument("--orders", type=int, default=120, help="Telnyx porting orders; the rest scales with them")
+    options.add_argument(
+        "--orders", type=int, default=120, help="Telnyx porting orders; the rest scales with them"
+    )
     options.add_argument("--days", type=int, default=45, help="days of provider time the world lives")
-    options.add_argument("--start", type=datetime.fromisoformat, help="when the world begins (default: days ago)")
-    options.add_argument("--speed", type=float, default=1.0, help="how much faster than real its clock runs; 0 stands")
-    options.add_argument("--require-auth", action="store_true", help="refuse other credentials than the printed ones")
-    options.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE", help="set a fault knob")
+    options.add_argument(
+        "--start", type=datetime.fromisoformat, help="when the world begins (default: days ago)"
+    )
+    options.add_argument(
+        "--speed", type=float, default=1.0, help="how much faster than real its clock runs; 0 stands"
+    )
+    options.add_argument(
+        "--require-auth", action="store_true", help="refuse other credentials than the printed ones"
+    )
+    options.add_argument(
+        "--fault", action="append", default=[], metavar="NAME=VALUE", help="set a fault knob"
+    )
     options.add_argument("--exit-with-parent", action="store_true", help="end when standard input closes")
     return options
 

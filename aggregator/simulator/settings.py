@@ -22,14 +22,17 @@ class Faults:
     error: float = knob(0.0, "share of requests answered 500, 502, 503 or 504, as JSON or HTML")
     reset: float = knob(0.0, "share of connections cut before or in the middle of the reply")
     duplicate: float = knob(0.0, "share of list items that are listed twice")
-    drift: float = knob(0.0, "share of later pages of an open window that are shifted by a row born meanwhile")
+    drift: float = knob(
+        0.0, "share of later pages of an open window that are shifted by a row born meanwhile"
+    )
     late: float = knob(0.0, "share of events that show up in the list only after a delay")
     late_max_s: int = knob(1_800, "longest such delay, in seconds of the simulated clock")
     empty_payload: float = knob(0.1, "share of Telnyx events whose payload is empty for a while")
     empty_payload_s: int = knob(600, "how long such a payload stays empty, in simulated seconds")
     unknown_words: float = knob(0.0, "share of orders that show a status nobody knows")
     token_style: str = knob(
-        "offset", "Fone Dynamics NextPageToken: offset, offset_only, token_only, page_number, constant or none"
+        "offset",
+        "Fone Dynamics NextPageToken: offset, offset_only, token_only, page_number, constant or none",
     )
     total_style: str = knob("requests", "Fone Dynamics TotalCount counts: requests, numbers, page or missing")
     page_clamp: int = knob(0, "largest page Fone Dynamics gives, whatever is asked for (0: as asked)")
@@ -45,16 +48,14 @@ class Faults:
         known = {one.name: one for one in fields(self)}
         if name not in known:
             raise ValueError(f"no knob {name} (there is {', '.join(known)})")
-        kind = type(known[name].default)
-        if kind is bool:
-            setattr(self, name, value in (True, "true", "1", 1))
-        else:
-            setattr(self, name, kind(value))  # type: ignore[call-arg]
+        kind = type(getattr(self, name))
+        setattr(self, name, value in (True, "true", "1", 1) if kind is bool else kind(value))
 
     def shown(self) -> dict[str, dict[str, object]]:
         """Every knob with its value and meaning."""
         return {
-            one.name: {"value": getattr(self, one.name), "meaning": one.metadata["meaning"]} for one in fields(self)
+            one.name: {"value": getattr(self, one.name), "meaning": one.metadata["meaning"]}
+            for one in fields(self)
         }
 
 

@@ -72,7 +72,7 @@ def _exception_types() -> list[dict[str, str]]:
     return [{"code": code, "description": text} for code, text in REASONS.items()]
 
 
-class _BadParameter(Exception):
+class _BadParameterError(Exception):
     """A query parameter the server refuses with 422."""
 
 
@@ -83,16 +83,16 @@ def _time(request: Request, name: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(said)
     except ValueError as error:
-        raise _BadParameter(name) from error
+        raise _BadParameterError(name) from error
     if at.tzinfo is None:
-        raise _BadParameter(name)
+        raise _BadParameterError(name)
     return at
 
 
 def _number(request: Request, name: str, default: int, most: int | None = None) -> int:
     said = request.query_params.get(name, str(default))
     if not said.isdigit() or int(said) < 1 or (most is not None and int(said) > most):
-        raise _BadParameter(name)
+        raise _BadParameterError(name)
     return int(said)
 
 
@@ -105,7 +105,7 @@ class _Api:
     def _page(self, request: Request, items: list[Any], show: Callable[[Any], dict[str, Any]]) -> Response:
         try:
             number, size = _number(request, "page[number]", 1), _number(request, "page[size]", 20, 250)
-        except _BadParameter as bad:
+        except _BadParameterError as bad:
             return refused(422, "10033", "Out of range", parameter=str(bad))
         frozen = "filter[created_at][lte]" in request.query_params
         items = spoiled.listed(self.world.faults, items, frozen, number)
@@ -127,8 +127,11 @@ class _Api:
         if type is not None and type not in EVENT_TYPES[kind]:
             return refused(422, "10032", "Invalid enum value", parameter=f"filter[{named}]")
         try:
-            since, until = _time(request, "filter[created_at][gte]"), _time(request, "filter[created_at][lte]")
-        except _BadParameter as bad:
+            since, until = (
+                _time(request, "filter[created_at][gte]"),
+                _time(request, "filter[created_at][lte]"),
+            )
+        except _BadParameterError as bad:
             return refused(422, "10031", "Invalid filter", parameter=str(bad))
         found = [
             event
@@ -173,7 +176,11 @@ class _Api:
         if sort.lstrip("-") not in ("created_at", "activation_settings.foc_datetime_requested"):
             return refused(422, "10032", "Invalid enum value", parameter="sort[value]")
         found = self.world.there("in")
-        for name, key in (("customer_reference", "customer"), ("customer_group_reference", "group"), ("parent_support_key", "parent_key")):
+        for name, key in (
+            ("customer_reference", "customer"),
+            ("customer_group_reference", "group"),
+            ("parent_support_key", "parent_key"),
+        ):
             if (wanted := query.get(f"filter[{name}]")) is not None:
                 found = [order for order in found if order.said[key] == wanted]
         if (part := query.get("filter[phone_numbers][phone_number][contains]")) is not None:
@@ -208,7 +215,10 @@ class _Api:
             "customer_group_reference": said["group"],
             "customer_reference": said["customer"],
             "description": "Simulated port",
-            "documents": {"invoice": "ce74b771-d23d-4960-81ec-8741b3862146", "loa": "64ffb720-04c7-455b-92d6-20fcca92e935"},
+            "documents": {
+                "invoice": "ce74b771-d23d-4960-81ec-8741b3862146",
+                "loa": "64ffb720-04c7-455b-92d6-20fcca92e935",
+            },
             "end_user": {
                 "admin": {
                     "account_number": "ACCT-CANARY-77",
@@ -282,7 +292,9 @@ class _Api:
 
     def numbers(self, request: Request) -> Response:
         query = request.query_params
-        asked = set(query.getlist("filter[porting_order_id]")) | set(query.getlist("filter[porting_order_id][in][]"))
+        asked = set(query.getlist("filter[porting_order_id]")) | set(
+            query.getlist("filter[porting_order_id][in][]")
+        )
         status = query.get("filter[porting_order_status]")
         found = [
             (order, number)
@@ -386,7 +398,11 @@ class _Api:
     def _comment(self, order: Order, comment: dict[str, Any], kind: str) -> dict[str, Any]:
         if kind == "in":
             at = comment["inserted_at"]
-            rest = {"porting_order_id": order.id, "user_type": comment["user_type"], "record_type": "porting_comment"}
+            rest = {
+                "porting_order_id": order.id,
+                "user_type": comment["user_type"],
+                "record_type": "porting_comment",
+            }
         else:
             at = comment["created_at"]
             rest = {"portout_id": order.id, "user_id": comment["user_id"], "record_type": "portout"}

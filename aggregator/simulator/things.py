@@ -12,7 +12,13 @@ CUSTOMERS = (
     "Acme Dental", "Blue Harbor Books", "Cedar Lane Vets", "Delta Plumbing", "Evergreen Motors", "Fable Cafe",
     "Granite Legal", "Horizon Travel", "Ivy Physio", "Juniper Foods", "Kestrel Print", "Lumen Optics",
 )  # fmt: skip
-CARRIERS = ("Unreal Communications", "Fictional Bell", "Imaginary Wireless", "Example Telecom", "Sample Cable")
+CARRIERS = (
+    "Unreal Communications",
+    "Fictional Bell",
+    "Imaginary Wireless",
+    "Example Telecom",
+    "Sample Cable",
+)
 PEOPLE = ("Porter McPortersen", "Robin Example", "Sam Specimen", "Alex Placeholder")
 REASONS = {
     "PASSCODE_PIN_INVALID": "Passcode/PIN is invalid",

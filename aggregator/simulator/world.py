@@ -44,7 +44,9 @@ class World:
             order.comments.append(comment)
         if history := changes.pop("history", None):
             names = ("FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo")
-            order.history.append({**dict(zip(names, history, strict=True)), "Created": int(step.at.timestamp())})
+            order.history.append(
+                {**dict(zip(names, history, strict=True)), "Created": int(step.at.timestamp())}
+            )
         order.said.update(changes)
         if step.event is not None:
             self.events[order.kind].append(step.event)
@@ -84,16 +86,32 @@ class World:
         """Somebody asks to cancel: pending now, cancelled a day later; what the script held is dropped."""
         now = self.now()
         ahead = [step for step in self.steps[self.applied :] if step.order is not order]
-        event = Event(identity(random.Random(f"{order.id}/cancel")), "porting_order.status_changed", order.id, now, {}, now, now)
-        event.payload = {"id": order.id, "status": {"value": "cancel-pending", "details": []}, "updated_at": millis(now)}
-        self.steps, self.applied = [Step(now, order, {"status": "cancel-pending", "details": []}, event), *ahead], 0
+        event = Event(
+            identity(random.Random(f"{order.id}/cancel")),
+            "porting_order.status_changed",
+            order.id,
+            now,
+            {},
+            now,
+            now,
+        )
+        event.payload = {
+            "id": order.id,
+            "status": {"value": "cancel-pending", "details": []},
+            "updated_at": millis(now),
+        }
+        self.steps, self.applied = (
+            [Step(now, order, {"status": "cancel-pending", "details": []}, event), *ahead],
+            0,
+        )
         self.now()
 
     def truth(self) -> dict[str, Any]:
         """What is so, for whoever checks a client against us."""
         now = self.now()
         listed = {
-            kind: [event.id for event in events if event.visible_at <= now] for kind, events in self.events.items()
+            kind: [event.id for event in events if event.visible_at <= now]
+            for kind, events in self.events.items()
         }
         return {
             "now": millis(now),
@@ -108,7 +126,10 @@ class World:
             },
             "fonedynamics": {
                 "requests": {
-                    id: {"Status": order.said["status"], "numbers": dict.fromkeys(order.numbers, order.said["status"])}
+                    id: {
+                        "Status": order.said["status"],
+                        "numbers": dict.fromkeys(order.numbers, order.said["status"]),
+                    }
                     for id, order in self.orders["fone"].items()
                 },
                 "history": [

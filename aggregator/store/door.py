@@ -30,7 +30,9 @@ class Door:
         event, fact = EventRow.__table__, FactRow.__table__  # type: ignore[attr-defined]
         keys = {said.announced.key for said in facts if said.announced}
         found = select(event.c.feed, event.c.provider_event_id, event.c.payload_complete)
-        for row in several(tx, found.where(event.c.account_id == account_id), event.c.provider_event_id, keys):
+        for row in several(
+            tx, found.where(event.c.account_id == account_id), event.c.provider_event_id, keys
+        ):
             self.complete[row.feed, row.provider_event_id] = row.payload_complete
         ids = {said.source_id for said in facts if said.announced is None}
         known = select(fact.c.source_id).where(fact.c.account_id == account_id)
@@ -75,5 +77,3 @@ class Door:
         event_at: datetime | None = order.get("event_as_of")
         told_otherwise = event_at is not None and event_at > stands_at and looked_at > event_at + SETTLED
         return replace(fact, as_of=looked_at) if told_otherwise and fact.part is Part.ORDER else None
-
-

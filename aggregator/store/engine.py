@@ -28,16 +28,15 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
     options = f"-c search_path={schema} -c timezone=UTC"
     if read_only:
         options += " -c default_transaction_read_only=on"
-    engine = create_engine(address, connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True)
+    engine = create_engine(
+        address, connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True
+    )
     return engine.execution_options(schema_name=schema)
 
 
 def _sqlite(path: str, read_only: bool) -> Engine:
-    if read_only:
-        url = f"sqlite:///file:{Path(path).absolute()}?mode=ro&uri=true"
-    else:
-        url = f"sqlite:///{path}"
-    engine = create_engine(url)
+    read_url = f"sqlite:///file:{Path(path).absolute()}?mode=ro&uri=true"
+    engine = create_engine(read_url if read_only else f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
@@ -70,7 +69,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(f"database: {str(error.orig).splitlines()[0] if error.orig else error.code}") from error
+        raise StoreError(
+            f"database: {str(error.orig).splitlines()[0] if error.orig else error.code}"
+        ) from error
     except SQLAlchemyError as error:
         raise StoreError(f"database: {type(error).__name__}") from error
 

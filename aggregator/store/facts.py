@@ -51,9 +51,7 @@ def encoded(fact: Fact) -> str:
         }
     if fact.references:
         said["references"] = {
-            name: value
-            for name in _REFERENCES
-            if (value := getattr(fact.references, name)) is not NOT_TOLD
+            name: value for name in _REFERENCES if (value := getattr(fact.references, name)) is not NOT_TOLD
         }
     if fact.messaging:
         said["messaging"] = fact.messaging.raw

@@ -38,7 +38,9 @@ def mark(row: Any) -> Mark:
     )
 
 
-def advance(tx: Connection, account: Account, account_id: int, progress: Progress, anything_new: bool) -> None:
+def advance(
+    tx: Connection, account: Account, account_id: int, progress: Progress, anything_new: bool
+) -> None:
     """Update the run record in place; the cursor only ever goes forward, and only with a complete sweep."""
     here = (col(FeedRow.account_id) == account_id, col(FeedRow.feed) == progress.feed)
     row = tx.execute(select(FeedRow.__table__).where(*here)).one()  # type: ignore[attr-defined]

@@ -15,8 +15,21 @@ from aggregator.store import engine as engines
 from aggregator.store import schema
 
 BOOLEANS = frozenset(
-    "needs_us is_open foc_is_firm messaging_open is_mixed is_current late regression unexpected initial "
-    "payload_complete configured stale".split()
+    [
+        "needs_us",
+        "is_open",
+        "foc_is_firm",
+        "messaging_open",
+        "is_mixed",
+        "is_current",
+        "late",
+        "regression",
+        "unexpected",
+        "initial",
+        "payload_complete",
+        "configured",
+        "stale",
+    ]
 )
 JSON_COLUMNS = frozenset({"reasons", "payload"})
 LARGEST = 100_000
@@ -40,12 +53,20 @@ def _view(name: str, order: str, time: str | None = None, columns: str = "") -> 
 
 VIEWS = {
     "waiting": _view(
-        "waiting", "urgency, deadline_at is null, deadline_at, waiting_since", "waiting_since", "account provider direction state customer_reference"
+        "waiting",
+        "urgency, deadline_at is null, deadline_at, waiting_since",
+        "waiting_since",
+        "account provider direction state customer_reference",
     ),
     "orders": _view(
-        "orders", "is_open desc, last_changed_at desc, order_id", "last_changed_at", "account provider direction state customer_reference is_open"
+        "orders",
+        "is_open desc, last_changed_at desc, order_id",
+        "last_changed_at",
+        "account provider direction state customer_reference is_open",
     ),
-    "changes": _view("changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"),
+    "changes": _view(
+        "changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"
+    ),
     "events": _view("events", "occurred_at, event_id", "occurred_at", "account provider order_id"),
     "feeds": _view("feeds", "account, feed", None, "account provider"),
     "accounts": _view("accounts", "account", None, "account provider"),
@@ -103,8 +124,12 @@ class Reader:
         if after is not None:
             where.append("seq > :after")
             values["after"] = after
-        order = known.order if not newest else ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
-        query = f"select * from {known.name}"  # noqa: S608 - names from the table above, values bound
+        order = (
+            known.order
+            if not newest
+            else ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
+        )
+        query = f"select * from {known.name}"
         query += f" where {' and '.join(where)}" if where else ""
         query += f" order by {order} limit {min(limit or LARGEST, LARGEST)}"
         rows = list(self.query(query, values))
@@ -135,14 +160,17 @@ class Reader:
     def orders_named(self, name: str) -> list[str]:
         """The order_ids that a name means: an order_id, a provider's id, a support key, else a prefix of one."""
         exact = "order_id = :name or provider_order_id = :name or support_key = :name"
-        found = [row["order_id"] for row in self.query(f"select order_id from v1_orders where {exact}", {"name": name})]  # noqa: S608
+        found = [
+            row["order_id"]
+            for row in self.query(f"select order_id from v1_orders where {exact}", {"name": name})
+        ]
         if found or len(name) < 3:
             return found
         start = name.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
         like = " or ".join(
             rf"{column} like :start escape '\'" for column in ("order_id", "provider_order_id", "support_key")
         )
-        query = f"select order_id from v1_orders where {like} order by order_id limit 20"  # noqa: S608
+        query = f"select order_id from v1_orders where {like} order by order_id limit 20"
         return [row["order_id"] for row in self.query(query, {"start": start})]
 
     def number_keys(self, written: str) -> list[str]:

@@ -8,6 +8,7 @@ writer's lock, so `seq` is in commit order and nothing a crash leaves can be hal
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,13 +34,14 @@ from aggregator.core.standing import Standing
 from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
 from aggregator.store import wanted
-from aggregator.store.door import Door, digest
+from aggregator.store.door import Door
 from aggregator.store.facts import decoded, encoded
 from aggregator.store.rows import (
     FILLS,
     Rows,
     chunks,
     comment_row,
+    digest,
     fill_event,
     insert,
     number_row,
@@ -80,6 +82,14 @@ def record(
     return _Recording(tx, account, account_id, findings).run(progress)
 
 
+@dataclass(frozen=True, slots=True)
+class _FirstLooks:
+    """For each first look at an order the history before it, and the facts that are so absorbed."""
+
+    before: dict[str, tuple[Fact, ...]]
+    absorbed: set[str]
+
+
 class _Recording:
     """One transaction's work, step by step."""
 
@@ -103,8 +113,10 @@ class _Recording:
             self._know_orders()
             new = self._at_the_door()
             self._know_standings({order_id(self.account.name, fact.order) for fact in new})
+            first_looks = self._first_looks(new)
             for fact in new:
-                self._take(fact)
+                if fact.source_id not in first_looks.absorbed:
+                    self._take(fact, first_looks.before.get(fact.source_id, ()))
             self._write()
         pending = wanted.Pending(self.tx, self.account_id)
         given_up = pending.settle(self.findings, self.accepted, self.orders, self.account.name, self.covered)
@@ -187,32 +199,57 @@ class _Recording:
         newest = max(told, key=stamp)
         standing = self.standings[name]
         for change in differences(order_of(row), standing.order, newest):
-            self._change(change, name, newest, row["last_fact"], source="replay", replay=self.ids["newest_seq"] + 1)
+            self._change(
+                change, name, newest, row["last_fact"], source="replay", replay=self.ids["newest_seq"] + 1
+            )
         row["map_version"] = self.account.words.version
+
+    def _first_looks(self, new: list[Fact]) -> "_FirstLooks":
+        """The first sight of an order is one: the history that came in the same reply as the first look at it
+        is folded with it, and told by the events alone."""
+        looks = _FirstLooks({}, set())
+        for look in new:
+            name = order_id(self.account.name, look.order)
+            if look.source is not Source.SNAPSHOT or look.part is not Part.ORDER or "id" in self.orders[name]:
+                continue
+            history = tuple(
+                fact
+                for fact in new
+                if fact.order == look.order and fact.read_at == look.read_at and stamp(fact) < stamp(look)
+            )
+            if all(fact.source is Source.EVENT for fact in history):
+                looks.before[look.source_id] = history
+                looks.absorbed.update(fact.source_id for fact in history)
+        return looks
 
     # --- what follows -----------------------------------------------------------------------------------
 
-    def _take(self, fact: Fact) -> None:
-        """One new fact: folded, compared, written down."""
+    def _take(self, fact: Fact, history: tuple[Fact, ...] = ()) -> None:
+        """One new fact (with the history it absorbs): folded, compared, written down."""
         name = order_id(self.account.name, fact.order)
-        fact = normalise(fact, self.account.words)
+        fact, *earlier = (normalise(one, self.account.words) for one in (fact, *history))
         before = self.standings.get(name)
         row = self._born(name, fact)
-        fact_id = self._draw("newest_fact")
-        row["last_fact"] = fact_id
-        after = fold(before, (fact,))
+        after = fold(before, (*earlier, fact))
         seq_before = self.ids["newest_seq"]
+        for one in (*earlier, fact):
+            fact_id = row["last_fact"] = self._draw("newest_fact")
+            self.rows.facts.append(self._fact_row(one, row["id"], fact_id))
+            if one.announced is not None:
+                self.rows.events.append(self._event_row(one, row["id"], is_late(before, one)))
+            for vocabulary, word in unknown(one):
+                key = {
+                    "account_id": self.account_id,
+                    "vocabulary": vocabulary,
+                    "word": word,
+                    "order_pk": row["id"],
+                }
+                self.rows.words.append({**key, "first_seen_at": one.read_at, "last_seen_at": one.read_at})
         for change in diff(before, after, fact):
-            self._change(change, name, fact, fact_id)
+            self._change(change, name, fact, row["last_fact"])
         self.standings[name] = after
-        self.rows.facts.append(self._fact_row(fact, row["id"], fact_id))
-        if fact.announced is not None:
-            self.rows.events.append(self._event_row(fact, row["id"], is_late(before, fact)))
         if fact.comment is not None:
             self.rows.comments.append(comment_row(fact, row["id"], self.ids["newest_seq"]))
-        for vocabulary, word in unknown(fact):
-            key = {"account_id": self.account_id, "vocabulary": vocabulary, "word": word, "order_pk": row["id"]}
-            self.rows.words.append({**key, "first_seen_at": fact.read_at, "last_seen_at": fact.read_at})
         self._touched(name, before, after, fact.read_at if self.ids["newest_seq"] > seq_before else None)
 
     def _born(self, name: str, fact: Fact) -> dict[str, Any]:
@@ -234,14 +271,16 @@ class _Recording:
             )
         return row
 
-    def _touched(self, name: str, before: Standing | None, after: Standing, changed_at: datetime | None) -> None:
+    def _touched(
+        self, name: str, before: Standing | None, after: Standing, changed_at: datetime | None
+    ) -> None:
         row = self.orders[name]
         seq = self.ids["newest_seq"]
         if changed_at is not None:
             row["last_seq"], row["last_changed_at"] = seq, max(row["last_changed_at"], changed_at)
         self.rows.orders.add(name)
-        for key, number in after.numbers.items():
-            if before is None or before.numbers.get(key) != number:
+        for key, here in after.numbers.items():
+            if before is None or before.numbers.get(key) != here:
                 self.rows.numbers[row["id"], key] = seq
         if before is None or before.reasons != after.reasons:
             self.rows.reasons.add(name)
@@ -327,7 +366,9 @@ class _Recording:
         orders = [order_row(self.orders[name], self.standings[name].order) for name in sorted(rows.orders)]
         keys = {self.orders[name]["id"]: self.standings[name] for name in rows.orders}
         upsert(tx, OrderRow, ["id"], orders)
-        insert(tx, DocumentRow, [{"hash": hash, "body": body} for hash, body in rows.documents.items()], ["hash"])
+        insert(
+            tx, DocumentRow, [{"hash": hash, "body": body} for hash, body in rows.documents.items()], ["hash"]
+        )
         insert(tx, FactRow, rows.facts)
         events = [row for row in rows.events if row["id"]]
         insert(tx, EventRow, events)
@@ -339,7 +380,13 @@ class _Recording:
         upsert(tx, NumberRow, ["order_pk", "number_key"], numbers)
         self._write_reasons()
         upsert(tx, CommentRow, ["order_pk", "comment_id"], rows.comments, keep_if_null=("body",))
-        upsert(tx, UnknownWordRow, ["account_id", "vocabulary", "word", "order_pk"], rows.words, only=("last_seen_at",))
+        upsert(
+            tx,
+            UnknownWordRow,
+            ["account_id", "vocabulary", "word", "order_pk"],
+            rows.words,
+            only=("last_seen_at",),
+        )
 
     def _write_reasons(self) -> None:
         pks = [self.orders[name]["id"] for name in self.rows.reasons]

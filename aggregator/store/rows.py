@@ -15,8 +15,17 @@ from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS, Held, Number, 
 from aggregator.store.tables import EventRow, OrderRow
 
 CHUNK = 500
-INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-FILLS = ("account_id", "feed", "provider_event_id", "late", "raw_from", "raw_to", "payload_complete", "payload")
+INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+FILLS = (
+    "account_id",
+    "feed",
+    "provider_event_id",
+    "late",
+    "raw_from",
+    "raw_to",
+    "payload_complete",
+    "payload",
+)
 _ORDER_COLUMNS = tuple(column.name for column in OrderRow.__table__.columns)  # type: ignore[attr-defined]
 
 

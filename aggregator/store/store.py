@@ -11,7 +11,17 @@ from sqlalchemy import Connection, Engine, delete, select, update
 from sqlmodel import col
 
 from aggregator.core.due import backoff
-from aggregator.core.model import Account, Basis, Direction, Findings, Mark, Progress, Recorded, Vocabulary, Want
+from aggregator.core.model import (
+    Account,
+    Basis,
+    Direction,
+    Findings,
+    Mark,
+    Progress,
+    Recorded,
+    Vocabulary,
+    Want,
+)
 from aggregator.core.normalise import meaning
 from aggregator.core.states import TERMINAL
 from aggregator.store import engine as engines
@@ -88,7 +98,9 @@ class Store:
         }
         account_id = self._account_id(tx, account.name)
         if account_id is None:
-            last = tx.execute(select(col(AccountRow.id)).order_by(col(AccountRow.id).desc()).limit(1)).scalar()
+            last = tx.execute(
+                select(col(AccountRow.id)).order_by(col(AccountRow.id).desc()).limit(1)
+            ).scalar()
             account_id = (last or 0) + 1
             row = {"id": account_id, "name": account.name, "refusals": 0, **values}
             tx.execute(INSERT[tx.dialect.name](AccountRow.__table__), [row])  # type: ignore[attr-defined]
@@ -116,7 +128,9 @@ class Store:
                 found = meaning(row.word, Vocabulary(row.vocabulary), account.words)
                 known = found.basis is not Basis.NONE
             if known:
-                tx.execute(delete(table).where(here, table.c.vocabulary == row.vocabulary, table.c.word == row.word))
+                tx.execute(
+                    delete(table).where(here, table.c.vocabulary == row.vocabulary, table.c.word == row.word)
+                )
 
     def _account_id(self, tx: Connection, name: str) -> int | None:
         return tx.execute(select(col(AccountRow.id)).where(col(AccountRow.name) == name)).scalar()
@@ -157,7 +171,9 @@ class Store:
 
     def paused(self, account: str) -> tuple[str, datetime] | None:
         """Why and until when an account pauses, if it does."""
-        query = select(col(AccountRow.paused_reason), col(AccountRow.paused_until)).where(col(AccountRow.name) == account)
+        query = select(col(AccountRow.paused_reason), col(AccountRow.paused_until)).where(
+            col(AccountRow.name) == account
+        )
         with engines.translated(), self.engine.connect() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None or row.paused_until is None else (row.paused_reason, row.paused_until)
@@ -175,7 +191,9 @@ class Store:
         with engines.translated(), self.engine.connect() as connection:
             return wanted.pending(connection, held.account_id, now)
 
-    def open_orders(self, held: Lease, direction: Direction, now: datetime) -> tuple[tuple[str, ...], datetime | None]:
+    def open_orders(
+        self, held: Lease, direction: Direction, now: datetime
+    ) -> tuple[tuple[str, ...], datetime | None]:
         """The provider's ids of the orders to read again, and the birth of the oldest: those that are open,
         ended a short while ago, or ended only by a guess."""
         final = col(OrderRow.state).in_([*TERMINAL]) & (col(OrderRow.mapping_basis) != Basis.GUESS)

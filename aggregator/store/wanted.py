@@ -51,7 +51,9 @@ class Pending:
         for want in findings.answered:
             if not (want.part is Part.EVENT and want.id in owed):
                 self._strike((want.part, want.ref))
-        given_up = self._fail([*findings.failed, *(w for w in findings.answered if w.id in owed)], findings.at)
+        given_up = self._fail(
+            [*findings.failed, *(w for w in findings.answered if w.id in owed)], findings.at
+        )
         self._write()
         return given_up
 
@@ -113,7 +115,9 @@ class Pending:
                     col(WantRow.ref) == ref,
                 )
             )
-        upsert(self.tx, WantRow, ["account_id", "kind", "ref"], [self.rows[key] for key in sorted(self.changed)])
+        upsert(
+            self.tx, WantRow, ["account_id", "kind", "ref"], [self.rows[key] for key in sorted(self.changed)]
+        )
 
 
 def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[str, datetime]) -> bool:

@@ -11,13 +11,17 @@ from aggregator.providers.telnyx.pages import KEEP, read
 from aggregator.providers.telnyx.requests import plan
 from aggregator.providers.telnyx.words import REASONS, WORDS
 
-_EVENTS = {
-    "kind": FeedKind.EVENTS,
-    "every": timedelta(seconds=60),
-    "lookback": timedelta(hours=1),
-    "deep": timedelta(hours=24),
-    "start": timedelta(days=30),
-}
+
+def _events(direction: Direction) -> FeedDefaults:
+    return FeedDefaults(
+        FeedKind.EVENTS,
+        direction,
+        every=timedelta(seconds=60),
+        lookback=timedelta(hours=1),
+        deep=timedelta(hours=24),
+        start=timedelta(days=30),
+    )
+
 
 ADAPTER = Adapter(
     label="Telnyx",
@@ -26,8 +30,8 @@ ADAPTER = Adapter(
     region="US",
     time_zone="UTC",
     feeds={
-        "porting_events": FeedDefaults(direction=Direction.PORT_IN, **_EVENTS),
-        "portout_events": FeedDefaults(direction=Direction.PORT_OUT, **_EVENTS),
+        "porting_events": _events(Direction.PORT_IN),
+        "portout_events": _events(Direction.PORT_OUT),
         "porting_orders": FeedDefaults(FeedKind.LISTING, Direction.PORT_IN, timedelta(hours=1)),
         "portouts": FeedDefaults(FeedKind.LISTING, Direction.PORT_OUT, timedelta(hours=1)),
     },

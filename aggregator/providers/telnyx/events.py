@@ -4,7 +4,6 @@ https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-o
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +17,6 @@ from aggregator.adapter import (
     Fact,
     KeepTree,
     Link,
-    NumberSaid,
     Options,
     OrderRef,
     Page,
@@ -164,7 +162,9 @@ def _facets(kind: str, payload: Item, ref: OrderRef, options: Options) -> tuple[
 def _wants(fact: Fact, kind: str, complete: bool, feed: str) -> tuple[Want, ...]:
     wants = []
     if kind not in QUIET:
-        wants.append(Want(Part.ORDER, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id))
+        wants.append(
+            Want(Part.ORDER, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id)
+        )
     if kind == "porting_order.split" and fact.announced and fact.link:
         wants.extend(
             Want(Part.ORDER, id, fact.order.direction, since=fact.as_of, because=fact.source_id)
@@ -173,9 +173,19 @@ def _wants(fact: Fact, kind: str, complete: bool, feed: str) -> tuple[Want, ...]
         )
     if not complete:
         assert fact.announced is not None
-        wants.append(Want(Part.EVENT, fact.announced.key, feed=feed, since=fact.as_of, because=fact.source_id))
+        wants.append(
+            Want(Part.EVENT, fact.announced.key, feed=feed, since=fact.as_of, because=fact.source_id)
+        )
         if kind.endswith(".new_comment"):
-            wants.append(Want(Part.COMMENTS, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id))
+            wants.append(
+                Want(
+                    Part.COMMENTS,
+                    fact.order.id,
+                    fact.order.direction,
+                    since=fact.as_of,
+                    because=fact.source_id,
+                )
+            )
     return tuple(wants)
 
 
@@ -206,7 +216,11 @@ def _new_comment(payload: Item, ref: OrderRef, options: Options) -> Said:
     body = text(comment, "body")
     kept = masked(body) if body and options.keep_comments else None
     who = text(comment, "user_type") or "unknown"
-    return {"comment": Comment(get(comment, "id", str), author.get(who, who), kept, instant(comment, "inserted_at"))}
+    return {
+        "comment": Comment(
+            get(comment, "id", str), author.get(who, who), kept, instant(comment, "inserted_at")
+        )
+    }
 
 
 def _split(payload: Item, ref: OrderRef, options: Options) -> Said:
@@ -219,7 +233,9 @@ def _deleted(payload: Item, ref: OrderRef, options: Options) -> Said:
 
 
 def _portout_status(payload: Item, ref: OrderRef, options: Options) -> Said:
-    numbers = tuple(international(raw) for raw in several(payload, "phone_numbers") if isinstance(raw, str) and raw)
+    numbers = tuple(
+        international(raw) for raw in several(payload, "phone_numbers") if isinstance(raw, str) and raw
+    )
     refusal = text(payload, "rejection_reason")
     said: Said = {
         "carriers": Carriers(gaining=Carrier(text(payload, "carrier_name"), text(payload, "spid"))),

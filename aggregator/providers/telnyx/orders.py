@@ -172,7 +172,9 @@ def _port_in(item: Item, page: Page, options: Options) -> tuple[envelope.Said, .
 def _numbers_wanted(order: Fact) -> tuple[Want, ...]:
     if order.numbers_total == 0:
         return ()
-    return (Want(Part.NUMBERS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id),)
+    return (
+        Want(Part.NUMBERS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id),
+    )
 
 
 def _comments_wanted(order: Fact) -> tuple[Want, ...]:
@@ -180,7 +182,11 @@ def _comments_wanted(order: Fact) -> tuple[Want, ...]:
     status = order.status
     if status is None or status.raw != "exception" or status.reasons:
         return ()
-    return (Want(Part.COMMENTS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id),)
+    return (
+        Want(
+            Part.COMMENTS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id
+        ),
+    )
 
 
 def numbers_document(lines: list[Item]) -> str:

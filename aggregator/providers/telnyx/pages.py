@@ -69,7 +69,9 @@ def _numbers(page: Page) -> Reading:
         number = orders.number(line)
         if (text(line, "porting_order_id") or asked) != asked:
             return ()
-        fact = snapshot(page, ref, Part.NUMBERS, kept=orders.numbers_document([line]), numbers=Partial((number,)))
+        fact = snapshot(
+            page, ref, Part.NUMBERS, kept=orders.numbers_document([line]), numbers=Partial((number,))
+        )
         return ((fact, ()),)
 
     reading = envelope.listed(page, said, orders.NUMBER, "phone_number")

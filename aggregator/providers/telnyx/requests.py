@@ -34,7 +34,9 @@ def plan(ask: Ask, options: Options) -> tuple[Request, ...]:
 def _order(ask: Orders, id: str) -> Request:
     path = ORDER_PATHS[ask.direction]
     if ask.part is Part.COMMENTS:
-        return Request(f"{path}/{id}/comments", _paged(PAGE_SIZE) if ask.direction is Direction.PORT_IN else ())
+        return Request(
+            f"{path}/{id}/comments", _paged(PAGE_SIZE) if ask.direction is Direction.PORT_IN else ()
+        )
     if ask.part is Part.NUMBERS:
         # Undeclared since August 2025, yet the order's own `meta.phone_numbers_url` uses it.
         return Request("/porting_phone_numbers", (*_paged(PAGE_SIZE), ("filter[porting_order_id]", id)))

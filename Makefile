@@ -1,0 +1,47 @@
+PYTHON ?= python3
+HASHED := --require-hashes --only-binary :all:
+PIP := .venv/bin/python -m pip install -q --disable-pip-version-check
+ARGS ?=
+
+.PHONY: help demo test check lock clean
+help:
+	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
+	@echo "make test    every test, on SQLite and on a real Postgres"
+	@echo "make check   format, lint, types, tests: what CI runs"
+	@echo "make lock    pin the dependencies anew (maintainers; needs uv)"
+
+demo: .venv/.run
+	.venv/bin/porting-aggregator demo
+
+test: .venv/.test
+	.venv/bin/python -m pytest $(ARGS)
+
+check: .venv/.test
+	.venv/bin/ruff format --check aggregator tests
+	.venv/bin/ruff check aggregator tests
+	.venv/bin/mypy
+	$(MAKE) --no-print-directory test
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing; type: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.run: requirements.txt pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv: about 20 seconds, 120 MB."
+	@$(PIP) $(HASHED) -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.test: requirements-test.txt .venv/.run
+	@echo "Installing the test tools into .venv: about 15 seconds, 300 MB (a Postgres server among them)."
+	@$(PIP) $(HASHED) -r requirements-test.txt
+	@touch $@
+
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+lock:
+	$(LOCK) --group build -o requirements.txt
+	$(LOCK) --group test -o requirements-test.txt
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

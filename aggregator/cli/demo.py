@@ -1,0 +1,328 @@
+"""The demo: stand-ins of both providers, polled for real, and a screen that shows what a coordinator sees."""
+
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aggregator import providers
+from aggregator.cli import output, setup
+from aggregator.cli.app import BAD_NEWS, OK, say
+from aggregator.cli.polling import Polled, poll_one
+from aggregator.cli.screen import Screen
+from aggregator.config import Config, load
+from aggregator.simulator import Running, start
+
+if TYPE_CHECKING:
+    from aggregator.store import Store
+    from aggregator.store.queries import Reader
+
+DAYS = 12  # of provider time, after a month that the first poll finds
+HISTORY = 30
+SEED = "7"
+TELNYX, FONE = "telnyx-main", "fone-au"
+
+TOML = """# Written by the demo. The two accounts talk to stand-ins that ran on loopback.
+[database]
+url = "sqlite:///aggregator.db"
+
+[accounts.telnyx-main]
+provider = "telnyx"
+secret = "file:telnyx.key"
+base_url = "{telnyx}"
+
+[accounts.fone-au]
+provider = "fonedynamics"
+secret = "file:fonedynamics.key"
+account_sid = "{account_sid}"
+base_url = "{fonedynamics}"
+min_interval = "0s"
+
+[accounts.telnyx-main.feeds]
+porting_events.start = "60d"
+portout_events.start = "60d"
+
+[accounts.fone-au.feeds]
+porting_status.start = "60d"
+"""
+
+
+@dataclass(slots=True)
+class Story:
+    """What the demo has to tell so far."""
+
+    started: float
+    seconds: float
+    polls: int = 0
+    seq: int = 0
+    outage: str = "none yet"
+    surprises: int = 0
+    failed: set[str] = field(default_factory=set)
+
+
+def run(seconds: int, keep: Path) -> int:
+    """Run the demo for about so long; its database and configuration stay in `keep`."""
+    folder = _fresh(keep)
+    if folder is None:
+        return BAD_NEWS
+    arguments = (
+        "--seed",
+        SEED,
+        "--days",
+        str(DAYS + HISTORY),
+        "--speed",
+        "0",
+        "--orders",
+        "160",
+        "--require-auth",
+    )
+    with start(*arguments, "--fault", "empty_payload=0.15", "--fault", "late=0.05") as sim:
+        config = _configured(folder, sim)
+        setup.logging(config, (sim.telnyx_key, sim.fonedynamics_token), quiet=True)
+        _quiet()
+        sim.advance(HISTORY * 86_400)
+        story = Story(time.monotonic(), seconds)
+        with setup.store(config) as store, _reading(config) as reader, Screen() as screen:
+            _live(config, store, reader, sim, story, screen)
+        lost, doubled = _counted(folder, sim)
+        _summary(folder, sim, story, lost, doubled)
+    return OK if not lost and not doubled else BAD_NEWS
+
+
+def _fresh(keep: Path) -> Path | None:
+    """The demo's folder, emptied if a demo made it; anything else in its place is left alone."""
+    if keep.exists() and any(keep.iterdir()) and not (keep / "aggregator.toml").exists():
+        say(f"{keep} holds other files; name another folder with --keep")
+        return None
+    if keep.exists():
+        shutil.rmtree(keep)
+    keep.mkdir(parents=True)
+    return keep
+
+
+def _configured(folder: Path, sim: Running) -> Config:
+    values = {"telnyx": sim.telnyx, "fonedynamics": sim.fonedynamics, "account_sid": sim.account_sid}
+    (folder / "aggregator.toml").write_text(TOML.format(**values), encoding="utf-8")
+    for name, key in (("telnyx", sim.telnyx_key), ("fonedynamics", sim.fonedynamics_token)):
+        path = folder / f"{name}.key"
+        path.write_text(key + "\n", encoding="utf-8")
+        path.chmod(0o600)
+    return load((folder / "aggregator.toml").absolute(), providers.load, {})
+
+
+def _quiet() -> None:
+    """The screen tells of outages itself."""
+    import logging
+
+    logging.getLogger().setLevel(logging.ERROR)
+
+
+@contextmanager
+def _reading(config: Config) -> Iterator["Reader"]:
+    from aggregator.config import database_url
+    from aggregator.store.queries import open_reader
+
+    reader = open_reader(database_url(config, os.environ), config.database.schema_)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+# --- while it runs --------------------------------------------------------------------------------------
+
+
+def _live(
+    config: Config, store: "Store", reader: "Reader", sim: Running, story: Story, screen: Screen
+) -> None:
+    """Poll while the stand-ins' clock runs: a port-out nobody expected, and an outage that is survived."""
+    _poll(config, store, story)
+    story.seq = reader.identity()["newest_seq"]
+    story.surprises += bool(sim.surprise())
+    sim.set_speed(DAYS * 86_400 / max(story.seconds - 6, 4))
+    while (passed := time.monotonic() - story.started) < story.seconds:
+        share = passed / story.seconds
+        broken = 0.45 < share < 0.6
+        sim.set_faults(outage=broken)
+        if share > 0.8 and story.surprises < 2:
+            story.surprises += bool(sim.surprise())
+        if broken and story.outage == "none yet":
+            story.outage = f"{TELNYX} and {FONE} answer 503 since {_clock(sim)}: waiting, nothing is lost"
+        _poll(config, store, story, quick=broken)
+        if not broken and story.outage.endswith("lost") and not story.failed:
+            story.outage = f"an outage of both providers, survived: all caught up at {_clock(sim)}"
+        screen.show(_picture(reader, sim, story))
+        time.sleep(0.2 if screen.live else 1.0)
+    sim.set_speed(0)
+    sim.set_faults(outage=False, empty_payload=0)
+    sim.advance(1_900)
+    _poll(config, store, story)
+    _poll(config, store, story)
+    screen.show(_picture(reader, sim, story), last=True)
+
+
+def _poll(config: Config, store: "Store", story: Story, quick: bool = False) -> None:
+    story.polls += 1
+    story.failed.clear()
+    for account in config.accounts.values():
+        result: Polled = poll_one(config, account, store, tries=1 if quick else 4)
+        if result.code:
+            story.failed.add(account.name)
+
+
+def _clock(sim: Running) -> str:
+    at = datetime.fromisoformat(sim.clock()["now"].replace("Z", "+00:00"))
+    return f"{at:%a %d %b %H:%M}"
+
+
+def _picture(reader: "Reader", sim: Running, story: Story) -> dict[str, Any]:
+    """Everything the screen shows, as plain values."""
+    now = datetime.fromisoformat(sim.clock()["now"].replace("Z", "+00:00"))
+    waiting = reader.select("waiting")
+    rows = reader.select("changes", after=story.seq, limit=5_000)
+    return {
+        "now": now,
+        "polls": story.polls,
+        "portouts": [row for row in waiting if row["direction"] == "port_out"][:3],
+        "waiting": _mixed([row for row in waiting if row["direction"] == "port_in"])[:7],
+        "waiting_total": len(waiting),
+        "same_state": _same_state(reader),
+        "changes": _told([row for row in rows if not row["initial"]])[-8:],
+        "outage": story.outage,
+        "unknown": reader.select("unknown")[:1],
+    }
+
+
+def _mixed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Both providers in turn, so that a short list shows both."""
+    by: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by.setdefault(row["provider"], []).append(row)
+    columns = [by[name] for name in sorted(by, reverse=True)]
+    longest = max(map(len, columns), default=0)
+    return [column[at] for at in range(longest) for column in columns if at < len(column)]
+
+
+def _same_state(reader: "Reader") -> tuple[str, list[tuple[str, str, int]]] | None:
+    """One state that two providers' different words map to."""
+    query = (
+        "select state, provider, raw_status, count(*) as orders from v1_orders where is_open and "
+        "state in ('with_provider', 'with_carrier', 'exception', 'scheduled') and raw_status is not null "
+        "group by state, provider, raw_status order by state, provider desc"
+    )
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for row in reader.query(query, {}):
+        found.setdefault(row["state"], []).append((row["provider"], row["raw_status"], row["orders"]))
+    for state, words in found.items():
+        if len({provider for provider, *_ in words}) > 1:
+            return state, words[:3]
+    return None
+
+
+def _told(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Changes in words: when, who, what."""
+    words = []
+    slips: dict[str, int] = {}
+    for row in rows:
+        what = None
+        old, new = row["old_value"], row["new_value"]
+        if row["kind"] == "state_changed" and row["number_key"] is None:
+            what = f"{old.replace('_', ' ')} → {new.replace('_', ' ')}" if old else new
+        elif row["field"] == "confirmed_foc_on" and old and new:
+            slips[row["order_id"]] = slips.get(row["order_id"], 0) + 1
+            what = f"FOC moved {_day(old)} → {_day(new)}" + (
+                f", slip {slips[row['order_id']]}" if slips[row["order_id"]] > 1 else ""
+            )
+        elif row["field"] == "why" and new and row["kind"] == "attribute_changed":
+            what = f"exception: {new}" if "(" in new else new
+        elif row["kind"] == "order_deleted":
+            what = "deleted at the provider"
+        elif row["kind"] == "comment_added":
+            what = "a new comment"
+        if what:
+            late = " (late)" if row["late"] else ""
+            words.append(
+                (
+                    row["occurred_at"] or row["observed_at"],
+                    row["customer_reference"] or row["order_id"],
+                    f"{what}{late}",
+                )
+            )
+    return words
+
+
+def _day(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%a %d}"
+
+
+# --- at the end -----------------------------------------------------------------------------------------
+
+
+def _counted(folder: Path, sim: Running) -> tuple[int, int]:
+    """Lost and doubled events, as counted against what the stand-ins say is so."""
+    truth = sim.truth()
+    there = [*truth["telnyx"]["porting_events"], *truth["telnyx"]["portout_events"]]
+    with sqlite3.connect(folder / "aggregator.db") as database:
+        stored = [
+            row[0]
+            for row in database.execute("select provider_event_id from v1_events where provider = 'telnyx'")
+        ]
+        history = database.execute(
+            "select count(*) from v1_events where provider = 'fonedynamics'"
+        ).fetchone()[0]
+    database.close()
+    lost = len(set(there) - set(stored)) + max(0, len(truth["fonedynamics"]["history"]) - history)
+    doubled = len(stored) - len(set(stored)) + max(0, history - len(truth["fonedynamics"]["history"]))
+    return lost, doubled
+
+
+def _summary(folder: Path, sim: Running, story: Story, lost: int, doubled: int) -> None:
+    with sqlite3.connect(folder / "aggregator.db") as database:
+        orders, events, changes = (
+            database.execute(f"select count(*) from {view}").fetchone()[0]
+            for view in ("v1_orders", "v1_events", "v1_changes")
+        )
+        number = database.execute(
+            "select number_key from v1_numbers n join v1_orders o using (order_id) where o.submission_cycle > 0 "
+            "order by o.foc_changes desc, o.order_id limit 1"
+        ).fetchone()
+    database.close()
+    out = output.console()
+    program = _program()
+    config = os.path.relpath(folder / "aggregator.toml")
+    out.print(
+        f"\n{HISTORY + DAYS} simulated days · {orders} orders · {events} events · {changes} changes · {story.polls} polls · "
+        f"[bold]lost {lost}, doubled {doubled}[/] as counted against the stand-ins"
+    )
+    out.print("\nThe database stays. Type:\n")
+    out.print(f"  {program} --config {config} waiting", markup=False)
+    out.print(f"  {program} --config {config} number {number[0] if number else ''}", markup=False)
+    query = "select state, count(*) from v1_orders group by state"
+    path = os.path.relpath(folder / "aggregator.db")
+    if shutil.which("sqlite3"):
+        out.print(f'  sqlite3 {path} "{query}"', markup=False)
+    else:
+        code = f"import sqlite3; print(*sqlite3.connect('{path}').execute('{query}'), sep='\\n')"
+        out.print(f'  {_python()} -c "{code}"', markup=False)
+
+
+def _program() -> str:
+    """How this program was called, so that the printed commands work as they stand."""
+    here = Path(sys.argv[0])
+    if here.name == "porting-aggregator":
+        return (
+            "porting-aggregator" if shutil.which("porting-aggregator") == str(here) else os.path.relpath(here)
+        )
+    return f"{_python()} -m aggregator"
+
+
+def _python() -> str:
+    path = Path(sys.executable)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

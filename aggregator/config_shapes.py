@@ -1,0 +1,116 @@
+"""What a configuration ends up as: frozen values, each section with its defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from aggregator.config_values import DatabaseUrl, Duration, Listen, Positive, Proxy, Schema
+from aggregator.core.model import Adapter, Feed, Meaning, Options, Reason, State, Vocabulary
+
+Words: TypeAlias = Mapping[Vocabulary, Mapping[str, Meaning | Reason]]
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where the truth is kept. The URLs are as written; `database_url` resolves them."""
+
+    url: DatabaseUrl = "sqlite:///aggregator.db"
+    owner_url: DatabaseUrl | None = None
+    schema: Schema = "porting"
+
+    @property
+    def schema_(self) -> str:
+        """The schema again, under a name that pydantic leaves free."""
+        return self.schema
+
+
+@dataclass(frozen=True)
+class Log:
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The way out; `ca_file` is absolute once loaded."""
+
+    proxy: Proxy | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long is kept what nothing that stands rests on; None is for ever."""
+
+    documents: Positive | None = None
+    events: Positive | None = None
+    runs: Positive | None = None
+    changes: Positive | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The work list: how long an ended order that needs us stays on it."""
+
+    keep_ended: Duration = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Http:
+    """Health, metrics and the page with orders; off unless set."""
+
+    listen: Listen | None = None
+    page: bool = False
+    page_listen: Listen | None = None
+
+
+STUCK: Mapping[str, timedelta] = {
+    State.ACTION_NEEDED: timedelta(days=3),
+    State.WITH_PROVIDER: timedelta(days=1),
+    State.WITH_CARRIER: timedelta(days=3),
+    State.EXCEPTION: timedelta(days=3),
+    State.CANCEL_PENDING: timedelta(days=2),
+}
+"""How long an order usually stays in a state; one that stays longer is stuck."""
+
+
+@dataclass(frozen=True)
+class AccountConfig:
+    """One account as configured, with its adapter's defaults applied."""
+
+    name: str
+    provider: str
+    adapter: Adapter
+    options: Options
+    feeds: Mapping[str, Feed]
+    secret: str
+    base_url: str
+    min_interval_s: float = 0.0
+    label: str = ""
+    enabled: bool = True
+    allow_actions: bool = False
+    statuses: Words = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The configuration in force."""
+
+    path: Path
+    database: Database = Database()
+    accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
+    log: Log = Log()
+    network: Network = Network()
+    retention: Retention = Retention()
+    waiting: Waiting = Waiting()
+    stuck: Mapping[str, timedelta] = field(default_factory=lambda: dict(STUCK))
+    http: Http = Http()
+
+    @property
+    def keep_ended(self) -> timedelta:
+        """How long an ended order that needs us stays on the work list."""
+        return self.waiting.keep_ended
