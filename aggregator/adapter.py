@@ -1,11 +1,10 @@
 """The stable face that adapters import, ours and other people's. It only grows while `API` stays the same."""
 
+from aggregator.core.account import Adapter, Auth, FeedDefaults, FeedKind, KeepTree, Options, Pacing
 from aggregator.core.model import (
     NOT_TOLD,
-    Adapter,
     Announced,
     Ask,
-    Auth,
     Basis,
     Carrier,
     Carriers,
@@ -14,18 +13,13 @@ from aggregator.core.model import (
     Direction,
     Events,
     Fact,
-    FeedDefaults,
-    FeedKind,
-    KeepTree,
     Link,
     Listing,
     Meaning,
     Moment,
     NumberSaid,
-    Options,
     OrderRef,
     Orders,
-    Pacing,
     Page,
     Part,
     Partial,

@@ -23,7 +23,8 @@ import httpx
 import tenacity
 
 from aggregator import __version__
-from aggregator.core.model import Auth, Page, Request
+from aggregator.core.account import Auth
+from aggregator.core.model import Page, Request
 from aggregator.errors import AccessDenied, FetchError, RateLimited, Refused
 
 CONNECT_S, READ_S, TOTAL_S = 5.0, 10.0, 30.0

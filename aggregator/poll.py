@@ -12,24 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
+from aggregator.core.account import Account, Feed, FeedKind
+from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.fold import stamp
-from aggregator.core.model import (
-    Account,
-    Direction,
-    Fact,
-    Feed,
-    FeedKind,
-    Findings,
-    Listing,
-    Mark,
-    Orders,
-    Part,
-    Progress,
-    Recorded,
-    Source,
-    Want,
-    Window,
-)
+from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Source, Want, Window
 from aggregator.core.model import Events as EventsAsk
 from aggregator.core.normalise import gathered
 from aggregator.errors import AccessDenied, PageChanged, ProviderError, RateLimited, Refused

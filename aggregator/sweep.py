@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from aggregator.core.model import Account, Ask, Fact, Page, Reading, Request, Skipped, Want
+from aggregator.core.account import Account
+from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Want
 from aggregator.errors import ProviderError, Refused
 
 MAX_PAGES = 500

@@ -11,7 +11,7 @@ import pytest
 
 from aggregator import providers
 from aggregator.config import Config, database_url, duration, example, find, load, shown
-from aggregator.config_values import written
+from aggregator.config.values import written
 from aggregator.core.model import Meaning, Reason, State, Vocabulary, WaitingOn
 from aggregator.errors import ConfigError
 

@@ -15,8 +15,10 @@ import typer
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, app, say
 from aggregator.config import AccountConfig, Config, database_url
+from aggregator.core.account import Account, Feed
 from aggregator.core.due import is_due
-from aggregator.core.model import Account, Feed, Mark, Recorded, Window
+from aggregator.core.findings import Mark, Recorded
+from aggregator.core.model import Window
 from aggregator.errors import (
     AccessDenied,
     ConfigError,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aggregator import logs, providers
 from aggregator.cli.app import GLOBALS
 from aggregator.config import AccountConfig, Config, database_url, find, load
-from aggregator.core.model import Account
+from aggregator.core.account import Account
 from aggregator.core.normalise import words
 from aggregator.credentials import secret
 from aggregator.errors import ConfigError

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from aggregator.core.model import Feed, Mark
+from aggregator.core.account import Feed
+from aggregator.core.findings import Mark
 
 LONGEST_PAUSE = timedelta(minutes=15)
 

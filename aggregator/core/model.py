@@ -6,9 +6,8 @@ A *fact* is "at `as_of`, the provider said this about that order", in the provid
 stands is a fold over its facts. Instants are aware UTC datetimes; dates are days in the account's time zone.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum, StrEnum
 from typing import Final, Literal, TypeAlias
 
@@ -242,29 +241,29 @@ class Carrier:
 class Dates:
     """The dates a fact speaks of. A requested or confirmed FOC of None means: there is none."""
 
-    requested: Moment | None | NotTold = NOT_TOLD
-    confirmed: Moment | None | NotTold = NOT_TOLD
-    created: datetime | None | NotTold = NOT_TOLD
+    requested: Moment | NotTold | None = NOT_TOLD
+    confirmed: Moment | NotTold | None = NOT_TOLD
+    created: datetime | NotTold | None = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)
 class Carriers:
     """Losing and gaining carrier."""
 
-    losing: Carrier | None | NotTold = NOT_TOLD
-    gaining: Carrier | None | NotTold = NOT_TOLD
+    losing: Carrier | NotTold | None = NOT_TOLD
+    gaining: Carrier | NotTold | None = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)
 class References:
     """The names under which the customer, the provider's support and the provider's grouping know an order."""
 
-    customer: str | None | NotTold = NOT_TOLD
-    customer_group: str | None | NotTold = NOT_TOLD
-    description: str | None | NotTold = NOT_TOLD
-    support_key: str | None | NotTold = NOT_TOLD
-    group_key: str | None | NotTold = NOT_TOLD
-    sub_account: str | None | NotTold = NOT_TOLD
+    customer: str | NotTold | None = NOT_TOLD
+    customer_group: str | NotTold | None = NOT_TOLD
+    description: str | NotTold | None = NOT_TOLD
+    support_key: str | NotTold | None = NOT_TOLD
+    group_key: str | NotTold | None = NOT_TOLD
+    sub_account: str | NotTold | None = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +275,8 @@ class NumberSaid:
     status: Status | NotTold = NOT_TOLD
     activation: Word | NotTold = NOT_TOLD
     messaging: Word | NotTold = NOT_TOLD
-    carrier_status: str | None | NotTold = NOT_TOLD
-    requirement: str | None | NotTold = NOT_TOLD
+    carrier_status: str | NotTold | None = NOT_TOLD
+    requirement: str | NotTold | None = NOT_TOLD
     key: str = ""
     e164: str | None = None
 
@@ -426,201 +425,3 @@ class Change:
     late: bool = False
     regression: bool = False
     unexpected: bool = False
-
-
-# --- providers ------------------------------------------------------------------------------------------
-
-
-class Auth(StrEnum):
-    """How a credential goes out: `Authorization: Bearer`, Basic with the adapter's user, or a header."""
-
-    BEARER = "bearer"
-    BASIC = "basic"
-    HEADER = "header"
-
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """How gently a provider is asked: the least time between two requests, and how many may be in flight."""
-
-    min_interval_s: float = 0.0
-    in_flight: int = 1
-
-
-class FeedKind(StrEnum):
-    """What polling a feed means."""
-
-    EVENTS = "events"  # a cursor, a window, a lookback
-    LISTING = "listing"  # the whole list, no cursor
-    OPEN_ORDERS = "open_orders"  # each open order again, and now and then a wide window
-
-
-@dataclass(frozen=True, slots=True)
-class FeedDefaults:
-    """A feed's kind and its defaults, which the configuration may override.
-
-    `resweeps` says how often a window is swept again when its pages did not fit together; `trust_totals`
-    whether a total that went on moving leaves it incomplete. `deep` is the once-a-day lookback.
-    """
-
-    kind: FeedKind
-    direction: Direction
-    every: timedelta
-    lookback: timedelta = timedelta(0)
-    deep: timedelta | None = None
-    start: timedelta | None = None
-    resweeps: int = 1
-    trust_totals: bool = True
-    frozen_by_date: bool = True
-    """`frozen_by_date`: the first request has no upper end; else the window ends a little before now."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The account keys every provider has; an adapter may add its own by inheriting."""
-
-    time_zone: str = "UTC"
-    region: str = "US"
-    keep_comments: bool = True
-
-
-KeepTree: TypeAlias = Mapping[str, "KeepTree"]
-"""Which fields of a JSON object may be stored; an empty tree keeps a plain value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """All that a provider is to us: data and two pure functions. `plan` says which requests answer an ask
-    (each begins a chain of pages of its own), `read` what a page means; neither does I/O."""
-
-    label: str
-    base_url: str
-    auth: Auth
-    region: str
-    time_zone: str
-    feeds: Mapping[str, FeedDefaults]
-    words: Mapping[Vocabulary, Mapping[str, Meaning]]
-    reasons: Mapping[str, Reason]
-    keep: Mapping[str, KeepTree]
-    plan: Callable[[Ask, Options], tuple[Request, ...]]
-    read: Callable[[Page, Options], Reading]
-    pacing: Pacing = Pacing()
-    options: type[Options] = Options
-    auth_user: Callable[[Options], str] | None = None
-    milder: Callable[[Request], Request | None] | None = None
-    check: Ask | None = None
-    """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
-    the credential is good."""
-
-
-# --- accounts -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One feed of one account as configured: its adapter's defaults with the operator's wishes applied.
-    `start` is how far the first poll looks back: a duration, an instant, or None for everything."""
-
-    name: str
-    defaults: FeedDefaults
-    enabled: bool
-    every: timedelta
-    lookback: timedelta
-    stale_after: timedelta
-    start: timedelta | datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Every word an account's provider may use, the operator's first; `version` changes when any of them does.
-    Documented words match exactly, guessed and operator's words after `normalise.folded`."""
-
-    exact: Mapping[tuple[Vocabulary, str], Meaning]
-    folded: Mapping[tuple[Vocabulary, str], Meaning]
-    reasons: Mapping[str, Reason]
-    region: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One credential at one provider, as the poller sees it: no secret, no URL."""
-
-    name: str
-    provider: str
-    adapter: Adapter
-    options: Options
-    words: Words
-    feeds: Mapping[str, Feed]
-    label: str = ""
-    allow_actions: bool = False
-
-
-# --- between poller and store ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What the store remembers of a feed. `cursor` is how far the feed is known complete, in the provider's
-    time; `skew_s` how far its clock was ahead of ours; `pages` the length of the last listing."""
-
-    cursor: datetime | None = None
-    last_attempt_at: datetime | None = None
-    last_complete_at: datetime | None = None
-    deep_at: datetime | None = None
-    not_before: datetime | None = None
-    failures: int = 0
-    skew_s: float = 0.0
-    pages: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What a slice of a sweep taught us, to be recorded in one transaction. `answered` are wants that this
-    answers; `failed` those that were asked in vain; `at` is our clock when the slice was read."""
-
-    feed: str
-    at: datetime
-    facts: tuple[Fact, ...] = ()
-    wants: tuple[Want, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    answered: tuple[Want, ...] = ()
-    failed: tuple[Want, ...] = ()
-    initial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How a sweep of a feed went; the last slice moves the cursor with it. `covers` is set when a complete
-    listing shows every order of a direction, as of `started_at` (the provider's time)."""
-
-    feed: str
-    outcome: str
-    attempted_at: datetime
-    complete: bool = False
-    cursor: datetime | None = None
-    started_at: datetime | None = None
-    covers: Direction | None = None
-    deep: bool = False
-    skew_s: float | None = None
-    pages: int = 0
-    not_before: datetime | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What one transaction added."""
-
-    events: int = 0
-    changes: int = 0
-    skipped: int = 0
-    newest_seq: int = 0
-
-    def __add__(self, other: "Recorded") -> "Recorded":
-        return Recorded(
-            self.events + other.events,
-            self.changes + other.changes,
-            self.skipped + other.skipped,
-            max(self.newest_seq, other.newest_seq),
-        )

@@ -8,9 +8,9 @@ from hashlib import blake2b
 
 import phonenumbers
 
+from aggregator.core.account import Adapter, Words
 from aggregator.core.model import (
     NOT_TOLD,
-    Adapter,
     Basis,
     Direction,
     Fact,
@@ -24,7 +24,6 @@ from aggregator.core.model import (
     WaitingOn,
     Whole,
     Word,
-    Words,
 )
 
 NO_MEANING = Meaning(State.UNKNOWN, Basis.NONE)

@@ -14,16 +14,8 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from aggregator.core.model import (
-    Fact,
-    KeepTree,
-    Moment,
-    OrderRef,
-    Page,
-    Part,
-    Skipped,
-    Source,
-)
+from aggregator.core.account import KeepTree
+from aggregator.core.model import Fact, Moment, OrderRef, Page, Part, Skipped, Source
 from aggregator.errors import PageChanged
 
 Json = Mapping[str, Any]

@@ -10,17 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
-from aggregator.core.model import (
-    Basis,
-    Carrier,
-    Direction,
-    Moment,
-    OrderRef,
-    State,
-    Status,
-    WaitingOn,
-    Word,
-)
+from aggregator.core.model import Basis, Carrier, Direction, Moment, OrderRef, State, Status, WaitingOn, Word
 from aggregator.core.standing import Held, Number, NumberTold, Order, Stamp, Told
 from aggregator.core.states import TERMINAL, WAITING
 from aggregator.core.why import why

@@ -5,14 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import TypeAlias
 
-from aggregator.core.model import (
-    Basis,
-    Moment,
-    OrderRef,
-    State,
-    Status,
-    WaitingOn,
-)
+from aggregator.core.model import Basis, Moment, OrderRef, State, Status, WaitingOn
 
 Stamp: TypeAlias = tuple[datetime, datetime, int, str]
 """The place of a fact in the one order of facts: (as_of, read_at, snapshot 0 before event 1, source id)."""

@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
+from aggregator.core.account import Account
 from aggregator.core.due import next_due
-from aggregator.core.model import Account, Findings, Mark, Progress, Skipped
+from aggregator.core.findings import Findings, Mark, Progress
+from aggregator.core.model import Skipped
 from aggregator.store import wanted
 from aggregator.store.rows import upsert
 from aggregator.store.tables import FeedRow, QuarantineRow

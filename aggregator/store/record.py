@@ -15,20 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlmodel import col
 
+from aggregator.core.account import Account
 from aggregator.core.diff import diff, differences, is_late
+from aggregator.core.findings import Findings, Progress, Recorded
 from aggregator.core.fold import fold, stamp
-from aggregator.core.model import (
-    Account,
-    Change,
-    Direction,
-    Fact,
-    Findings,
-    OrderRef,
-    Part,
-    Progress,
-    Recorded,
-    Source,
-)
+from aggregator.core.model import Change, Direction, Fact, OrderRef, Part, Source
 from aggregator.core.normalise import normalise, number, unknown
 from aggregator.core.standing import Standing
 from aggregator.errors import Fenced

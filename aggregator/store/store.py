@@ -10,18 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, select, update
 from sqlmodel import col
 
+from aggregator.core.account import Account
 from aggregator.core.due import backoff
-from aggregator.core.model import (
-    Account,
-    Basis,
-    Direction,
-    Findings,
-    Mark,
-    Progress,
-    Recorded,
-    Vocabulary,
-    Want,
-)
+from aggregator.core.findings import Findings, Mark, Progress, Recorded
+from aggregator.core.model import Basis, Direction, Vocabulary, Want
 from aggregator.core.normalise import meaning
 from aggregator.core.states import TERMINAL
 from aggregator.store import engine as engines

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, delete, select
 from sqlmodel import col
 
 from aggregator.core.due import backoff
-from aggregator.core.model import Direction, Fact, Findings, Part, Skipped, Source, Want
+from aggregator.core.findings import Findings
+from aggregator.core.model import Direction, Fact, Part, Skipped, Source, Want
 from aggregator.store.door import SETTLED
 from aggregator.store.rows import upsert
 from aggregator.store.tables import WantRow

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.config_checks import checked, keys_of, merged, table_of, words
-from aggregator.config_environ import SECTIONS, overridden, with_variable
-from aggregator.config_shapes import (
+from aggregator.config.checks import checked, keys_of, merged, table_of, words
+from aggregator.config.environ import SECTIONS, overridden, with_variable
+from aggregator.config.shapes import (
     STUCK,
     AccountConfig,
     Config,
@@ -23,8 +23,8 @@ from aggregator.config_shapes import (
     Waiting,
     Words,
 )
-from aggregator.config_shown import shown
-from aggregator.config_values import (
+from aggregator.config.shown import shown
+from aggregator.config.values import (
     BaseUrl,
     Duration,
     Positive,
@@ -36,7 +36,8 @@ from aggregator.config_values import (
     positive,
     quoted,
 )
-from aggregator.core.model import Adapter, Feed, FeedDefaults, Options, State
+from aggregator.core.account import Adapter, Feed, FeedDefaults, Options
+from aggregator.core.model import State
 from aggregator.credentials import secret
 from aggregator.errors import ConfigError
 
@@ -149,7 +150,7 @@ def database_url(config: Config, environ: Mapping[str, str], *, owner: bool = Fa
 
 def example() -> str:
     """The commented example: every key with its default."""
-    return resources.files("aggregator").joinpath("aggregator.example.toml").read_text(encoding="utf-8")
+    return resources.files(__name__).joinpath("aggregator.example.toml").read_text(encoding="utf-8")
 
 
 # --- file and environment -------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from typing import Any, TypeVar, cast, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from aggregator.config_shapes import Words
-from aggregator.config_values import Region, Zone, near, quoted
-from aggregator.core.model import Meaning, Options, Reason, State, Vocabulary, WaitingOn
+from aggregator.config.shapes import Words
+from aggregator.config.values import Region, Zone, near, quoted
+from aggregator.core.account import Options
+from aggregator.core.model import Meaning, Reason, State, Vocabulary, WaitingOn
 from aggregator.core.normalise import folded
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aggregator.config_checks import keys_of
-from aggregator.config_shapes import Database, Http, Log, Network, Retention, Waiting
-from aggregator.config_values import near
+from aggregator.config.checks import keys_of
+from aggregator.config.shapes import Database, Http, Log, Network, Retention, Waiting
+from aggregator.config.values import near
 from aggregator.core.model import State
 
 TESTS: Final = "PORTING_AGGREGATOR_TEST_"

@@ -7,8 +7,8 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from aggregator.config_shapes import AccountConfig, Config
-from aggregator.config_values import written
+from aggregator.config.shapes import AccountConfig, Config
+from aggregator.config.values import written
 from aggregator.core.model import Meaning, Reason, Vocabulary
 
 _USER = re.compile(r"(://[^:/?#]*):.*@")

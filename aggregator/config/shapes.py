@@ -6,8 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from aggregator.config_values import DatabaseUrl, Duration, Listen, Positive, Proxy, Schema
-from aggregator.core.model import Adapter, Feed, Meaning, Options, Reason, State, Vocabulary
+from aggregator.config.values import DatabaseUrl, Duration, Listen, Positive, Proxy, Schema
+from aggregator.core.account import Adapter, Feed, Options
+from aggregator.core.model import Meaning, Reason, State, Vocabulary
 
 Words: TypeAlias = Mapping[Vocabulary, Mapping[str, Meaning | Reason]]
 

@@ -1,0 +1,73 @@
+"""What poller and store tell each other: how far a feed is, what a slice taught us, how a sweep went."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aggregator.core.model import Direction, Fact, Skipped, Want
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the store remembers of a feed. `cursor` is how far the feed is known complete, in the provider's
+    time; `skew_s` how far its clock was ahead of ours; `pages` the length of the last listing."""
+
+    cursor: datetime | None = None
+    last_attempt_at: datetime | None = None
+    last_complete_at: datetime | None = None
+    deep_at: datetime | None = None
+    not_before: datetime | None = None
+    failures: int = 0
+    skew_s: float = 0.0
+    pages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a slice of a sweep taught us, to be recorded in one transaction. `answered` are wants that this
+    answers; `failed` those that were asked in vain; `at` is our clock when the slice was read."""
+
+    feed: str
+    at: datetime
+    facts: tuple[Fact, ...] = ()
+    wants: tuple[Want, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    answered: tuple[Want, ...] = ()
+    failed: tuple[Want, ...] = ()
+    initial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a sweep of a feed went; the last slice moves the cursor with it. `covers` is set when a complete
+    listing shows every order of a direction, as of `started_at` (the provider's time)."""
+
+    feed: str
+    outcome: str
+    attempted_at: datetime
+    complete: bool = False
+    cursor: datetime | None = None
+    started_at: datetime | None = None
+    covers: Direction | None = None
+    deep: bool = False
+    skew_s: float | None = None
+    pages: int = 0
+    not_before: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one transaction added."""
+
+    events: int = 0
+    changes: int = 0
+    skipped: int = 0
+    newest_seq: int = 0
+
+    def __add__(self, other: "Recorded") -> "Recorded":
+        return Recorded(
+            self.events + other.events,
+            self.changes + other.changes,
+            self.skipped + other.skipped,
+            max(self.newest_seq, other.newest_seq),
+        )
