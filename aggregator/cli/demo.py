@@ -12,12 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aggregator import providers
+from aggregator import accounts, providers
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, OK, say
-from aggregator.cli.polling import Polled, poll_one
+from aggregator.cli.polling import poll_one
 from aggregator.cli.screen import Screen
 from aggregator.config import Config, load
+from aggregator.once import Verdict
 from aggregator.simulator import Running, start
 
 if TYPE_CHECKING:
@@ -172,9 +173,9 @@ def _poll(config: Config, store: "Store", story: Story, quick: bool = False) -> 
     story.polls += 1
     story.failed.clear()
     for account in config.accounts.values():
-        result: Polled = poll_one(config, account, store, tries=1 if quick else 4)
-        if result.code:
-            story.failed.add(account.name)
+        with accounts.fetcher(config, account, tries=1 if quick else 4) as fetch:
+            if poll_one(account, store, fetch).verdict is not Verdict.COMPLETE:
+                story.failed.add(account.name)
 
 
 def _clock(sim: Running) -> str:

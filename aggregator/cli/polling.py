@@ -1,56 +1,46 @@
 """The verbs that ask providers: poll, event, check."""
 
 import os
-import threading
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from contextlib import ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
+from aggregator import accounts
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, app, say
 from aggregator.config import AccountConfig, Config, database_url
-from aggregator.core.account import Account, Feed
-from aggregator.core.due import is_due
-from aggregator.core.findings import Mark, Recorded
+from aggregator.core.findings import Recorded
 from aggregator.core.model import Window
-from aggregator.errors import (
-    AccessDenied,
-    ConfigError,
-    Fenced,
-    ProviderError,
-    RateLimited,
-    Refused,
-    StoreError,
-)
-from aggregator.poll import Outcome, poll_account, poll_events
+from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, StoreError
+from aggregator.once import Polled, Verdict, held, poll_once
+from aggregator.poll import poll_events
 from aggregator.sweep import sweep
 
 if TYPE_CHECKING:
-    from aggregator.store.store import Lease, Store
+    from aggregator.fetch import Fetcher
+    from aggregator.store import Store
 
 log = structlog.get_logger()
-RENEW_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """How the poll of one account went: its feeds, and the exit code it alone would give."""
-
-    account: str
-    outcomes: tuple[Outcome, ...]
-    code: int
-    trouble: str | None = None
+CODES = {
+    Verdict.COMPLETE: OK,
+    Verdict.LATER: TRY_LATER,
+    Verdict.BAD_NEWS: BAD_NEWS,
+    Verdict.DENIED: DENIED,
+    Verdict.CONFIG: CONFIG,
+}
 
 
 @app.command()
 def poll(
-    accounts: Annotated[list[str] | None, typer.Argument(help="Only these accounts.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ACCOUNT]...", help="Only these accounts.")
+    ] = None,
     due: Annotated[bool, typer.Option("--due", help="Only the feeds that are due.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print how each feed went, as JSON lines.")] = False,
 ) -> int:
@@ -59,18 +49,33 @@ def poll(
     Examples: [bold]porting-aggregator poll[/] · [bold]porting-aggregator poll telnyx-main --due[/]
     """
     config = setup.configuration()
-    chosen = setup.chosen(config, accounts)
-    setup.logging(config, _known_secrets(config, chosen), quiet=True)
+    chosen = setup.chosen(config, names)
+    setup.logging(config, accounts.known_secrets(config, chosen), quiet=True)
     if not chosen:
         raise ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
-    with setup.store(config) as store, ThreadPoolExecutor(max_workers=min(8, len(chosen))) as pool:
-        jobs = [pool.submit(_poll, config, account, store, due, bool(accounts)) for account in chosen]
+    with (
+        setup.store(config) as store,
+        ThreadPoolExecutor(max_workers=min(8, len(chosen))) as pool,
+        ExitStack() as fetchers,  # left first: an interrupt closes the connections, which ends the polls
+    ):
+        jobs = [
+            pool.submit(
+                _poll,
+                config,
+                one,
+                store,
+                fetchers.enter_context(accounts.fetcher(config, one)),
+                due,
+                bool(names),
+            )
+            for one in chosen
+        ]
         polled = [job.result() for job in jobs]
     output.polled([(one.account, outcome) for one in polled for outcome in one.outcomes], json)
     for one in polled:
         if one.trouble:
             say(f"{one.account}: {one.trouble}")
-    return combined([one.code for one in polled])
+    return combined([CODES[one.verdict] for one in polled])
 
 
 def combined(codes: list[int]) -> int:
@@ -80,130 +85,36 @@ def combined(codes: list[int]) -> int:
     return BAD_NEWS if set(codes) - {OK, TRY_LATER} else TRY_LATER
 
 
-def _known_secrets(config: Config, accounts: list[AccountConfig]) -> tuple[str, ...]:
-    found = []
-    for account in accounts:
-        try:
-            found.append(setup.key_of(config, account))
-        except ConfigError:
-            continue  # said when this account is polled
-    return tuple(found)
-
-
-def _poll(config: Config, chosen: AccountConfig, store: "Store", due: bool, named: bool) -> Polled:
-    """Poll one account; whatever goes wrong stays with it."""
-    account = setup.account_of(chosen)
-    try:
-        setup.key_of(config, chosen)
-        if named:
-            store.unpause(account.name)
-        return _poll_held(config, chosen, account, store, due)
-    except ConfigError as error:
-        return Polled(account.name, (), CONFIG, str(error))
-    except Fenced as error:
-        return Polled(account.name, (), TRY_LATER, str(error))
-    except StoreError as error:
-        return Polled(account.name, (), TRY_LATER, str(error))
-
-
-def poll_one(config: Config, chosen: AccountConfig, store: "Store", tries: int = 4) -> Polled:
-    """Poll one account now, every feed of it."""
-    return _poll_held(config, chosen, setup.account_of(chosen), store, due=False, tries=tries)
-
-
-def _poll_held(
-    config: Config, chosen: AccountConfig, account: Account, store: "Store", due: bool, tries: int = 4
+def _poll(
+    config: Config, chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, named: bool
 ) -> Polled:
-    now = setup.now()
-    paused = store.paused(account.name)
-    if paused is not None and paused[1] > now:
-        return Polled(account.name, (), DENIED, f"paused until {paused[1]:%Y-%m-%d %H:%M} UTC: {paused[0]}")
-    marks = store.marks(account.name)
-    feeds, limited = _ready(account, marks, due, now)
-    if not feeds:
-        code = TRY_LATER if limited else OK
-        return Polled(
-            account.name, (), code, f"the provider asks us to wait until {limited}" if limited else None
-        )
-    with held(store, account.name) as lease:
-        if lease is None:
-            return Polled(account.name, (), TRY_LATER, "held by another process")
-        with setup.fetcher(config, chosen, tries) as fetch:
-            outcomes = poll_account(account, feeds, store, lease, fetch, setup.now)
-        return _judged(account, store, lease, outcomes)
-
-
-def _ready(
-    account: Account, marks: Mapping[str, Mark], due: bool, now: datetime
-) -> tuple[list[Feed], datetime | None]:
-    """The feeds to poll now, and until when the provider asked us to wait with the others."""
-    feeds, limited = [], None
-    for feed in account.feeds.values():
-        mark = marks.get(feed.name, Mark())
-        if mark.not_before is not None and mark.not_before > now:
-            limited = max(filter(None, (limited, mark.not_before)))
-        elif feed.enabled and (not due or is_due(feed, mark, now)):
-            feeds.append(feed)
-    return feeds, limited
-
-
-def _judged(account: Account, store: "Store", lease: "Lease", outcomes: tuple[Outcome, ...]) -> Polled:
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    for outcome in outcomes:
+    """Poll one account; whatever goes wrong stays with it."""
+    try:
+        accounts.key_of(config, chosen)
+        if named:
+            store.unpause(chosen.name)
+        polled = poll_one(chosen, store, fetch, due)
+    except ConfigError as error:
+        return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
+    except StoreError as error:
+        return Polled(chosen.name, Verdict.LATER, trouble=str(error))
+    for outcome in polled.outcomes:
         if not outcome.complete:
+            said = str(outcome.error or "")
             log.warning(
                 "poll.incomplete",
-                account=account.name,
+                account=chosen.name,
                 feed=outcome.feed,
                 outcome=outcome.outcome,
-                error=str(outcome.error or ""),
+                error=error,
             )
-    denied = next((error for error in errors if isinstance(error, AccessDenied)), None)
-    if denied is not None:
-        until = store.pause(lease, "the provider refused the key", setup.now())
-        return Polled(
-            account.name,
-            outcomes,
-            DENIED,
-            f"{denied}; the key was refused, paused until {until:%Y-%m-%d %H:%M} UTC "
-            f"(mend it, then type: porting-aggregator poll {account.name})",
-        )
-    if outcomes and not errors:
-        store.unpause(account.name)
-    if any(isinstance(error, Refused) for error in errors):
-        return Polled(account.name, outcomes, BAD_NEWS, str(errors[0]))
-    if any(isinstance(error, RateLimited) for error in errors) or not all(o.complete for o in outcomes):
-        return Polled(
-            account.name, outcomes, TRY_LATER, str(errors[0]) if errors else "incomplete, try later"
-        )
-    return Polled(account.name, outcomes, OK)
+    return polled
 
 
-@contextmanager
-def held(store: "Store", account: str) -> Iterator["Lease | None"]:
-    """Hold an account's lease, renewed in the background; None while another process has it."""
-    lease = store.take(account, setup.now())
-    if lease is None:
-        yield None
-        return
-    stop = threading.Event()
-
-    def renew() -> None:
-        while not stop.wait(RENEW_S):
-            try:
-                if not store.renew(lease, setup.now()):
-                    return
-            except StoreError:
-                continue  # the next write will say so
-
-    thread = threading.Thread(target=renew, name=f"lease-{account}", daemon=True)
-    thread.start()
-    try:
-        yield lease
-    finally:
-        stop.set()
-        thread.join()
-        store.release(lease)
+def poll_one(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool = False) -> Polled:
+    """Poll one account now, holding its lease meanwhile."""
+    account = accounts.account_of(chosen)
+    return poll_once(account, store, lambda name: held(store, name, setup.now), fetch, setup.now, due=due)
 
 
 @app.command()
@@ -217,12 +128,16 @@ def event(
     """
     config = setup.configuration()
     (chosen,) = setup.chosen(config, [account])
-    setup.logging(config, _known_secrets(config, [chosen]), quiet=True)
-    ours = setup.account_of(chosen)
+    setup.logging(config, accounts.known_secrets(config, [chosen]), quiet=True)
+    ours = accounts.account_of(chosen)
     feeds = [name for name in ours.feeds if name.endswith("_events")]
     if not feeds:
         raise ConfigError(f"{chosen.provider} has no events that can be asked for by id")
-    with setup.store(config) as store, held(store, account) as lease, setup.fetcher(config, chosen) as fetch:
+    with (
+        setup.store(config) as store,
+        held(store, account, setup.now) as lease,
+        accounts.fetcher(config, chosen) as fetch,
+    ):
         if lease is None:
             say(f"{account}: held by another process")
             return TRY_LATER
@@ -252,7 +167,7 @@ def check(
     from aggregator.store import open_store
 
     config = setup.configuration()
-    setup.logging(config, _known_secrets(config, list(config.accounts.values())), quiet=True)
+    setup.logging(config, accounts.known_secrets(config, list(config.accounts.values())), quiet=True)
     typer.echo(f"configuration  ok   {config.path}")
     codes = [OK]
     try:
@@ -272,13 +187,13 @@ def check(
 
 def _checked(config: Config, chosen: AccountConfig, online: bool) -> tuple[int, str]:
     try:
-        setup.key_of(config, chosen)
+        accounts.key_of(config, chosen)
         if not online:
             return OK, f"{chosen.provider}, key found"
-        account = setup.account_of(chosen)
+        account = accounts.account_of(chosen)
         until = setup.now() - timedelta(seconds=5)
         ask = chosen.adapter.check or Window(next(iter(account.feeds)), until - timedelta(minutes=1), until)
-        with setup.fetcher(config, chosen) as fetch:
+        with accounts.fetcher(config, chosen) as fetch:
             found = sweep(account, ask, fetch)
         if found.error is not None:
             raise found.error

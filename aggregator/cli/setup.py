@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator import logs, providers
+from aggregator.accounts import account_of
 from aggregator.cli.app import GLOBALS
 from aggregator.config import AccountConfig, Config, database_url, find, load
-from aggregator.core.account import Account
-from aggregator.core.normalise import words
-from aggregator.credentials import secret
 from aggregator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aggregator.fetch import Fetcher
     from aggregator.store import Store
     from aggregator.store.queries import Reader
 
@@ -45,43 +42,6 @@ def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
             raise ConfigError(f"no account {name} (there is {', '.join(config.accounts) or 'none'})")
     found = [config.accounts[name] for name in names] if names else list(config.accounts.values())
     return [account for account in found if account.enabled or names]
-
-
-def account_of(config: AccountConfig) -> Account:
-    """The account as the poller sees it."""
-    guess = bool(getattr(config.options, "guess_statuses", True))
-    return Account(
-        name=config.name,
-        provider=config.provider,
-        adapter=config.adapter,
-        options=config.options,
-        words=words(config.adapter, config.statuses, config.options.region, guess),
-        feeds=config.feeds,
-        label=config.label,
-        allow_actions=config.allow_actions,
-    )
-
-
-def key_of(config: Config, account: AccountConfig) -> str:
-    """The account's credential. ConfigError when it cannot be had."""
-    return secret(account.secret, config.path.parent, os.environ, account=account.name).reveal()
-
-
-def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher":
-    """A fetcher for one account; its credential is read at each sweep."""
-    from aggregator.fetch import Fetcher
-
-    user = account.adapter.auth_user
-    return Fetcher(
-        account.base_url,
-        account.adapter.auth,
-        user(account.options) if user else None,
-        lambda: key_of(config, account),
-        min_interval_s=account.min_interval_s,
-        proxy=config.network.proxy,
-        ca_file=config.network.ca_file,
-        tries=tries,
-    )
 
 
 @contextmanager

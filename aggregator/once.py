@@ -1,0 +1,148 @@
+"""One poll of one account, from its pause to a verdict: what the one-shot, the daemon and the tests call."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aggregator.core.account import Account, Feed
+from aggregator.core.due import is_due
+from aggregator.core.findings import Mark
+from aggregator.errors import AccessDenied, ConfigError, RateLimited, Refused, StoreError
+from aggregator.poll import Outcome, poll_account
+from aggregator.sweep import Fetch
+
+if TYPE_CHECKING:
+    from aggregator.store.store import Lease, Store
+
+RENEW_S = 5.0
+Clock = Callable[[], datetime]
+Hold = Callable[[str], AbstractContextManager["Lease | None"]]
+
+
+class Verdict(StrEnum):
+    """How a poll ended, for whoever must react."""
+
+    COMPLETE = "complete"
+    LATER = "try later"
+    BAD_NEWS = "bad news"
+    DENIED = "credentials refused"
+    CONFIG = "configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """How the poll of one account went: its feeds, a verdict, and what is wrong in words."""
+
+    account: str
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...] = ()
+    trouble: str | None = None
+
+    @property
+    def changes(self) -> int:
+        """How many change rows it wrote."""
+        return sum(outcome.recorded.changes for outcome in self.outcomes)
+
+    @property
+    def newest_seq(self) -> int:
+        """The newest row of the change feed that it wrote; 0 when it wrote none."""
+        return (
+            max((outcome.recorded.newest_seq for outcome in self.outcomes), default=0) if self.changes else 0
+        )
+
+
+def poll_once(
+    account: Account, store: "Store", hold: Hold, fetch: Fetch, clock: Clock, *, due: bool = False
+) -> Polled:
+    """Poll an account's feeds (`due`: only those that are), unless it pauses or the provider wants to be left
+    alone. Faults of the store are raised; nothing of the provider is."""
+    now = clock()
+    paused = store.paused(account.name)
+    if paused is not None and paused[1] > now:
+        return Polled(account.name, Verdict.DENIED, trouble=f"paused until {_minute(paused[1])}: {paused[0]}")
+    feeds, limited = ready(account, store.marks(account.name), now, due)
+    if not feeds:
+        if limited is None:
+            return Polled(account.name, Verdict.COMPLETE)
+        trouble = f"the provider asks us to wait until {_minute(limited)}"
+        return Polled(account.name, Verdict.LATER, trouble=trouble)
+    with hold(account.name) as lease:
+        if lease is None:
+            return Polled(account.name, Verdict.LATER, trouble="held by another process")
+        try:
+            outcomes = poll_account(account, feeds, store, lease, fetch, clock)
+        except ConfigError as error:  # the key, which is read when it is needed
+            return Polled(account.name, Verdict.CONFIG, trouble=str(error))
+        if paused is not None and outcomes and not any(outcome.error for outcome in outcomes):
+            store.unpause(account.name)
+        return _judged(account, store, lease, outcomes, clock)
+
+
+def ready(
+    account: Account, marks: Mapping[str, Mark], now: datetime, due: bool
+) -> tuple[list[Feed], datetime | None]:
+    """The feeds to poll now, and until when the provider asked us to leave the others alone."""
+    feeds, limited = [], None
+    for feed in account.feeds.values():
+        mark = marks.get(feed.name, Mark())
+        if mark.not_before is not None and mark.not_before > now:
+            limited = max(filter(None, (limited, mark.not_before)))
+        elif feed.enabled and (not due or is_due(feed, mark, now)):
+            feeds.append(feed)
+    return feeds, limited
+
+
+def _judged(
+    account: Account, store: "Store", lease: "Lease", outcomes: tuple[Outcome, ...], clock: Clock
+) -> Polled:
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    denied = next((error for error in errors if isinstance(error, AccessDenied)), None)
+    if denied is not None:
+        until = store.pause(lease, "the provider refused the key", clock())
+        trouble = (
+            f"{denied}; the key was refused, paused until {_minute(until)} "
+            f"(mend it, then type: porting-aggregator poll {account.name})"
+        )
+        return Polled(account.name, Verdict.DENIED, outcomes, trouble)
+    refused = next((error for error in errors if isinstance(error, Refused)), None)
+    if refused is not None:
+        return Polled(account.name, Verdict.BAD_NEWS, outcomes, str(refused))
+    if any(isinstance(error, RateLimited) for error in errors) or not all(o.complete for o in outcomes):
+        trouble = str(errors[0]) if errors else "incomplete, try later"
+        return Polled(account.name, Verdict.LATER, outcomes, trouble)
+    return Polled(account.name, Verdict.COMPLETE, outcomes)
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+@contextmanager
+def held(store: "Store", account: str, clock: Clock) -> Iterator["Lease | None"]:
+    """Hold an account's lease, renewed in the background; None while another process has it."""
+    lease = store.take(account, clock())
+    if lease is None:
+        yield None
+        return
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(RENEW_S):
+            try:
+                if not store.renew(lease, clock()):
+                    return
+            except StoreError:
+                continue  # the next write will say so
+
+    thread = threading.Thread(target=renew, name=f"lease-{account}", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        stop.set()
+        thread.join()
+        store.release(lease)
