@@ -161,6 +161,9 @@ def demo(
     keep: Annotated[Path, typer.Option("--keep", help="Where the database and configuration stay.")] = Path(
         "demo"
     ),
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write the last screen there, as SVG.")
+    ] = None,
 ) -> int:
     """Watch both providers' ports move through one status model, on stand-ins, without any key.
 
@@ -168,4 +171,4 @@ def demo(
     """
     from aggregator.cli.demo import run
 
-    return run(seconds, keep)
+    return run(seconds, keep, picture)

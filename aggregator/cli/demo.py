@@ -16,7 +16,7 @@ from aggregator import accounts, providers
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, OK, say
 from aggregator.cli.polling import poll_one
-from aggregator.cli.screen import Screen
+from aggregator.cli.screen import Screen, save
 from aggregator.config import Config, load
 from aggregator.once import Verdict
 from aggregator.simulator import Running, start
@@ -68,7 +68,7 @@ class Story:
     failed: set[str] = field(default_factory=set)
 
 
-def run(seconds: int, keep: Path) -> int:
+def run(seconds: int, keep: Path, picture: Path | None = None) -> int:
     """Run the demo for about so long; its database and configuration stay in `keep`."""
     folder = _fresh(keep)
     if folder is None:
@@ -91,7 +91,9 @@ def run(seconds: int, keep: Path) -> int:
         sim.advance(HISTORY * 86_400)
         story = Story(time.monotonic(), seconds)
         with setup.store(config) as store, _reading(config) as reader, Screen() as screen:
-            _live(config, store, reader, sim, story, screen)
+            last = _live(config, store, reader, sim, story, screen)
+        if picture is not None:
+            save(last, picture)
         lost, doubled = _counted(folder, sim)
         _summary(folder, sim, story, lost, doubled)
     return OK if not lost and not doubled else BAD_NEWS
@@ -142,8 +144,9 @@ def _reading(config: Config) -> Iterator["Reader"]:
 
 def _live(
     config: Config, store: "Store", reader: "Reader", sim: Running, story: Story, screen: Screen
-) -> None:
-    """Poll while the stand-ins' clock runs: a port-out nobody expected, and an outage that is survived."""
+) -> dict[str, Any]:
+    """Poll while the stand-ins' clock runs: a port-out nobody expected, and an outage that is survived.
+    Returns the last picture."""
     _poll(config, store, story)
     story.seq = reader.identity()["newest_seq"]
     story.surprises += bool(sim.surprise())
@@ -166,7 +169,9 @@ def _live(
     sim.advance(1_900)
     _poll(config, store, story)
     _poll(config, store, story)
-    screen.show(_picture(reader, sim, story), last=True)
+    last = _picture(reader, sim, story)
+    screen.show(last, last=True)
+    return last
 
 
 def _poll(config: Config, store: "Store", story: Story, quick: bool = False) -> None:
@@ -227,7 +232,7 @@ def _same_state(reader: "Reader") -> tuple[str, list[tuple[str, str, int]]] | No
     return None
 
 
-def _told(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+def _told(rows: list[dict[str, Any]]) -> list[tuple[str | None, str, str]]:
     """Changes in words: when, who, what."""
     words = []
     slips: dict[str, int] = {}
@@ -251,7 +256,7 @@ def _told(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
             late = " (late)" if row["late"] else ""
             words.append(
                 (
-                    row["occurred_at"] or row["observed_at"],
+                    row["occurred_at"],
                     row["customer_reference"] or row["order_id"],
                     f"{what}{late}",
                 )

@@ -106,7 +106,7 @@ def _poll(
                 account=chosen.name,
                 feed=outcome.feed,
                 outcome=outcome.outcome,
-                error=error,
+                error=said,
             )
     return polled
 

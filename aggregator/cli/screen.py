@@ -1,7 +1,9 @@
 """The demo's screen: drawn anew on a terminal, plain lines elsewhere."""
 
+import io
 import sys
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,7 +44,7 @@ class Screen:
             self.live.update(drawn(picture), refresh=True)
             return
         for at, who, what in picture["changes"]:
-            self._say(at[:16].replace("T", " ") or "(seen)", who, what)
+            self._say(_when(at), who, what)
         self._say("outage", picture["outage"])
         if last:
             self.console.print(drawn(picture, framed=False))
@@ -52,6 +54,13 @@ class Screen:
         if parts not in self._said:
             self._said.add(parts)
             self.console.print("  ".join(parts), markup=False)
+
+
+def save(picture: Picture, path: Path) -> None:
+    """The screen as an SVG picture, as the README shows it."""
+    console = Console(record=True, width=118, file=io.StringIO(), force_terminal=True)
+    console.print(drawn(picture))
+    console.save_svg(str(path), title="porting-aggregator demo")
 
 
 def drawn(picture: Picture, framed: bool = True) -> RenderableType:
@@ -138,11 +147,10 @@ def _same(same: tuple[str, list[tuple[str, str, int]]] | None) -> RenderableType
     return Text.assemble(("one state, two words   ", "bold"), (state.replace("_", " "), "cyan"), f" = {said}")
 
 
-def _changes(rows: list[tuple[str, str, str]]) -> RenderableType:
+def _changes(rows: list[tuple[str | None, str, str]]) -> RenderableType:
     grid = _grid("", "", "")
     grid.show_header = False
     for at, who, what in rows:
-        when = f"{datetime.fromisoformat(at.replace('Z', '+00:00')):%d %b %H:%M}" if at else ""
         style = (
             "red"
             if what.startswith("exception") or "→ exception" in what
@@ -150,8 +158,13 @@ def _changes(rows: list[tuple[str, str, str]]) -> RenderableType:
             if "ported" in what
             else ""
         )
-        grid.add_row(when, who, Text(output.printable(what), style=style))
+        grid.add_row(_when(at), who, Text(output.printable(what), style=style))
     return Panel(grid, title="[bold]live changes[/]", title_align="left")
+
+
+def _when(at: str | None) -> str:
+    """The provider's time of a change, where it gave one."""
+    return f"{datetime.fromisoformat(at.replace('Z', '+00:00')):%d %b %H:%M}" if at else "seen now"
 
 
 def _unknown(rows: list[dict[str, Any]]) -> RenderableType:
