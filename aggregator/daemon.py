@@ -1,0 +1,347 @@
+"""The daemon: APScheduler ticks, `core/due.py` says what is due, worker threads poll, signals are obeyed.
+
+    tick → agenda (from the database) → due → poll in a worker thread → told once when it fails, once when it recovers
+
+Nothing here remembers when a feed was polled: a restart forgets nothing and catches up nothing twice. The
+scheduler goes by the wall clock and can die silently, so a supervisor that goes by the monotonic clock wakes
+it, and the watchdog is fed by evidence of ticks alone.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from aggregator import accounts, publish
+from aggregator.config import Config
+from aggregator.core.account import Account
+from aggregator.core.due import is_due
+from aggregator.core.findings import Mark
+from aggregator.errors import ConfigError, Fenced, Stopped, StoreError
+from aggregator.once import Polled, Verdict, poll_once
+from aggregator.systemd import Notifier
+
+if TYPE_CHECKING:
+    from aggregator.fetch import Fetcher
+    from aggregator.store import Store
+    from aggregator.store.store import Lease
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The daemon's own times, in seconds; tests shorten them."""
+
+    tick_s: float = 1.0
+    renew_s: float = 5.0
+    silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
+    rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
+    poll_s: float = 1_800.0  # a poll that takes longer hangs
+    probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
+    grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM
+    closing_s: float = 3.0  # and for so long once their connections are closed
+    workers: int = 16
+
+
+LIMITS = Limits()
+
+
+class Daemon:
+    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: "Store",
+        load: Callable[[], Config],
+        notifier: Notifier,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        limits: Limits | None = None,
+    ) -> None:
+        self.store, self.load, self.notifier, self.clock = store, load, notifier, clock
+        self.limits = limits = limits or LIMITS
+        self.config = config
+        self.accounts: dict[str, Account] = {}
+        self.fetchers: dict[str, Fetcher] = {}
+        self.leases: dict[str, Lease] = {}
+        self.polls: dict[str, asyncio.Task[None]] = {}
+        self.since: dict[str, float] = {}
+        self.resting: dict[str, float] = {}
+        self.failing: dict[str, str] = {}
+        self.held_elsewhere: set[str] = set()
+        self.database_error: str | None = None
+        self.stopping = asyncio.Event()
+        self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="poll")
+        self.desk = ThreadPoolExecutor(4, thread_name_prefix="desk")  # our own work never queues behind polls
+        self.scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+        )
+        self.ticked = self.probed = time.monotonic()
+        self.probing: asyncio.Task[None] | None = None
+        self.polled = self.changed = 0
+
+    # --- start and stop ---------------------------------------------------------------------------------
+
+    async def run(self) -> bool:
+        """Serve until SIGTERM or SIGINT; returns whether every poll had ended by then."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self.stopping.set)
+        reloads: set[asyncio.Task[None]] = set()
+        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(self.reload())))
+        await self._at_desk(self._adopt, self.config)
+        self.scheduler.add_job(self.tick, IntervalTrigger(seconds=self.limits.tick_s), id="tick")
+        self.scheduler.start()
+        helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
+        self.notifier.ready(f"polling {len(self.accounts)} accounts")
+        log.info("daemon.started", accounts=len(self.accounts))
+        await self.stopping.wait()
+        return await self._drain(helpers)
+
+    async def _drain(self, helpers: list[asyncio.Task[None]]) -> bool:
+        """Let the polls end; close their connections when they do not; then let everything go."""
+        self.notifier.stopping()
+        log.info("daemon.stopping", polls=len(self.polls))
+        self.scheduler.pause()
+        await self._wait_for_polls(self.limits.grace_s)
+        for fetch in self.fetchers.values():
+            fetch.close()
+        ended = await self._wait_for_polls(self.limits.closing_s)
+        for helper in helpers:
+            helper.cancel()
+        self.scheduler.shutdown(wait=False)
+        with suppress(TimeoutError, StoreError):
+            await asyncio.wait_for(self._at_desk(self._release), self.limits.closing_s)
+        for pool in (self.pool, self.desk):
+            pool.shutdown(wait=False, cancel_futures=True)
+        log.info("daemon.stopped", whole=ended)
+        return ended
+
+    async def _wait_for_polls(self, seconds: float) -> bool:
+        if self.polls:
+            await asyncio.wait(set(self.polls.values()), timeout=seconds)
+        return not self.polls
+
+    def _release(self) -> None:
+        for lease in self.leases.values():
+            self.store.release(lease)
+        self.store.close()
+
+    # --- configuration ----------------------------------------------------------------------------------
+
+    async def reload(self) -> None:
+        """Take a new configuration over; one that is broken leaves the old one in force."""
+        self.notifier.reloading()
+        try:
+            config = await self._at_desk(self.load)
+            if config.database != self.config.database:
+                log.warning("reload.database", advice="restart the daemon to use another database")
+            await self._at_desk(self._adopt, config)
+            log.info("reload.done", accounts=len(self.accounts))
+        except (ConfigError, StoreError) as error:
+            log.error("reload.refused", error=str(error), advice="the configuration before stays in force")
+        self.notifier.ready(f"polling {len(self.accounts)} accounts")
+
+    def _adopt(self, config: Config) -> None:
+        """Make these accounts the ones that are polled. Refused keys are tried again."""
+        chosen = {name: one for name, one in config.accounts.items() if one.enabled}
+        every = [accounts.account_of(one) for one in config.accounts.values()]
+        self.store.sync(every, config.waiting.keep_ended, self.clock())
+        for name in chosen:
+            self.store.unpause(name)
+        fetchers = {name: accounts.fetcher(config, one) for name, one in chosen.items()}
+        gone, self.fetchers = self.fetchers, fetchers
+        self.accounts = {account.name: account for account in every if account.name in chosen}
+        self.config = config
+        for name, fetch in gone.items():
+            if name not in self.polls:  # a poll under way closes its own
+                fetch.close()
+        for name in self.leases.keys() - chosen.keys():
+            self.store.release(self.leases.pop(name))
+        self._take_leases()
+
+    # --- ticks ------------------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Start a poll for every account that has something due. Never waits for one."""
+        self.ticked = time.monotonic()
+        agenda = await self._guarded(self.store.agenda)
+        if agenda is None or self.stopping.is_set():
+            return
+        now = self.clock()
+        for name, account in self.accounts.items():
+            marks, paused_until = agenda.get(name, ({}, None))
+            resting = self.resting.get(name, self.ticked) > self.ticked
+            busy = name in self.polls or name not in self.leases or resting
+            if not busy and not (paused_until and paused_until > now) and self._any_due(account, marks, now):
+                self.since[name] = time.monotonic()
+                self.polls[name] = asyncio.create_task(self._poll(account), name=f"poll {name}")
+
+    def _any_due(self, account: Account, marks: Any, now: datetime) -> bool:
+        return any(is_due(feed, marks.get(feed.name, Mark()), now) for feed in account.feeds.values())
+
+    async def _poll(self, account: Account) -> None:
+        """One poll in a worker thread; whatever goes wrong stays with its account."""
+        fetch = self.fetchers[account.name]
+        try:
+            polled = await asyncio.get_running_loop().run_in_executor(
+                self.pool, self._poll_once, account, fetch
+            )
+            await self._at_desk(publish.published, self.store.engine, polled.newest_seq)
+            if polled.verdict is Verdict.CONFIG:
+                self._rest(account.name)
+            self._tell(polled)
+        except Stopped:
+            log.info("poll.stopped", account=account.name)
+        except Fenced as error:
+            self.leases.pop(account.name, None)
+            log.warning("account.fenced", account=account.name, error=str(error))
+        except StoreError as error:
+            self._rest(account.name)
+            self._tell(Polled(account.name, Verdict.LATER, trouble=str(error)))
+        except Exception:
+            self._rest(account.name)
+            log.exception("poll.crashed", account=account.name)
+        finally:
+            self.polls.pop(account.name, None)
+            self.since.pop(account.name, None)
+            if self.fetchers.get(account.name) is not fetch:  # replaced while it was in use
+                fetch.close()
+
+    def _rest(self, name: str) -> None:
+        """A poll whose failure no run record shows (no key, no database) is not tried at every tick."""
+        self.resting[name] = time.monotonic() + self.limits.rest_s
+
+    def _poll_once(self, account: Account, fetch: "Fetcher") -> Polled:
+        lease = self.leases.get(account.name)
+
+        @contextmanager
+        def hold(_: str) -> Iterator["Lease | None"]:
+            yield lease
+
+        fetch.refresh()
+        return poll_once(account, self.store, hold, fetch, self.clock, due=True)
+
+    def _tell(self, polled: Polled) -> None:
+        """A failing account is named when it starts to fail and when it recovers, not at every poll."""
+        self.polled += 1
+        self.changed += polled.changes
+        trouble, known = polled.trouble, self.failing.get(polled.account)
+        if trouble is None:
+            if self.failing.pop(polled.account, None) is not None:
+                log.info("account.recovered", account=polled.account)
+        else:
+            self.failing[polled.account] = trouble
+            if known is None:
+                log.warning("account.failing", account=polled.account, error=trouble, verdict=polled.verdict)
+        events = sum(outcome.recorded.events for outcome in polled.outcomes)
+        level = log.info if polled.changes or events else log.debug
+        level("poll.done", account=polled.account, events=events, changes=polled.changes)
+        failing = f", failing: {', '.join(sorted(self.failing))}" if self.failing else ""
+        self.notifier.status(
+            f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
+        )
+
+    # --- leases -----------------------------------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        """Renew what we hold and try for what we do not."""
+        while True:
+            await asyncio.sleep(self.limits.renew_s)
+            await self._guarded(self._renew)
+
+    def _renew(self) -> None:
+        for name in self.store.renew_all(self.leases.values(), self.clock()):
+            self.leases.pop(name, None)
+            log.warning("account.lost", account=name, error="another process has taken it over")
+        self._take_leases()
+
+    def _take_leases(self) -> None:
+        for name in self.accounts.keys() - self.leases.keys():
+            lease = self.store.take(name, self.clock())
+            if lease is not None:
+                self.leases[name] = lease
+                self.held_elsewhere.discard(name)
+            elif name not in self.held_elsewhere:
+                self.held_elsewhere.add(name)
+                log.warning("account.held", account=name, error="held by another process; waiting for it")
+
+    # --- health -----------------------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        """Wake a scheduler that has stopped ticking: the wall clock was set back, or its timer died."""
+        pause = min(5.0, self.limits.silent_s / 6)
+        while True:
+            await asyncio.sleep(pause)
+            silent = time.monotonic() - self.ticked
+            if silent > pause + 5 * self.limits.tick_s and not self.stopping.is_set():
+                log.warning("scheduler.silent", seconds=round(silent))
+                self.scheduler.reschedule_job("tick", trigger=IntervalTrigger(seconds=self.limits.tick_s))
+                self.scheduler.wakeup()
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that polling goes on, for as long as there is evidence of it."""
+        interval = self.notifier.watchdog_s
+        if interval is None:
+            return
+        while True:
+            if self.is_alive():
+                self.notifier.watchdog()
+            self._probe()
+            await asyncio.sleep(interval / 3)
+
+    def is_alive(self) -> bool:
+        """Whether the scheduler ticks, no poll hangs, and the database answers or fails quickly. An outage of
+        a provider or of the database is no reason to be restarted: that would heal neither."""
+        now, limits = time.monotonic(), self.limits
+        ticking = now - self.ticked < limits.silent_s
+        hanging = [name for name, since in self.since.items() if now - since > limits.poll_s]
+        return ticking and not hanging and now - self.probed < limits.probe_s
+
+    def _probe(self) -> None:
+        """Ask the database whether it is there, in a thread of its own; its answer or its error both count."""
+        if self.probing is None or self.probing.done():
+            self.probing = asyncio.create_task(self._probe_once())
+
+    async def _probe_once(self) -> None:
+        with suppress(StoreError):
+            await self._at_desk(self.store.probe)
+        self.probed = time.monotonic()
+
+    # --- threads ----------------------------------------------------------------------------------------
+
+    async def _guarded(self, work: Callable[[], T]) -> T | None:
+        """Work on the database that may fail for a while: said once when it starts and once when it ends."""
+        try:
+            found = await self._at_desk(work)
+        except StoreError as error:
+            if self.database_error is None:
+                log.error("database.failing", error=str(error))
+            self.database_error = str(error)
+            return None
+        if self.database_error is not None:
+            log.info("database.recovered")
+            self.database_error = None
+        return found
+
+    def _at_desk(self, work: Callable[..., T], *arguments: Any) -> Awaitable[T]:
+        """Work of our own, in a thread that no poll can occupy."""
+        return asyncio.get_running_loop().run_in_executor(self.desk, work, *arguments)
+
+
+def serve(daemon: Daemon) -> None:
+    """Run a daemon to its end. A poll that could not be ended does not keep the process."""
+    if not asyncio.run(daemon.run()):
+        os._exit(0)
