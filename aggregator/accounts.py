@@ -1,14 +1,15 @@
 """From the configuration to what a poll needs of an account: its words, its key, its fetcher."""
 
 import os
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from aggregator.config import AccountConfig, Config
 from aggregator.core.account import Account
 from aggregator.core.normalise import words
 from aggregator.credentials import secret
-from aggregator.errors import ConfigError
-from aggregator.fetch import Fetcher
+
+if TYPE_CHECKING:
+    from aggregator.fetch import Fetcher
 
 
 def account_of(config: AccountConfig) -> Account:
@@ -31,20 +32,10 @@ def key_of(config: Config, account: AccountConfig) -> str:
     return secret(account.secret, config.path.parent, os.environ, account=account.name).reveal()
 
 
-def known_secrets(config: Config, accounts: Iterable[AccountConfig]) -> tuple[str, ...]:
-    """The credentials that can be read now, for the logs to hide; what is wrong with others is said when
-    they are polled."""
-    found = []
-    for account in accounts:
-        try:
-            found.append(key_of(config, account))
-        except ConfigError:
-            continue
-    return tuple(found)
-
-
-def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> Fetcher:
+def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher":
     """A fetcher for one account. It asks for the credential at its first request, and again after `refresh`."""
+    from aggregator.fetch import Fetcher
+
     user = account.adapter.auth_user
     return Fetcher(
         account.base_url,
@@ -52,6 +43,7 @@ def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> Fetcher:
         user(account.options) if user else None,
         lambda: key_of(config, account),
         min_interval_s=account.min_interval_s,
+        header=account.adapter.auth_header,
         proxy=config.network.proxy,
         ca_file=config.network.ca_file,
         tries=tries,

@@ -1,6 +1,7 @@
 """The stable face that adapters import, ours and other people's. It only grows while `API` stays the same."""
 
 from aggregator.core.account import Adapter, Auth, FeedDefaults, FeedKind, KeepTree, Options, Pacing
+from aggregator.core.documents import document, keep, masked
 from aggregator.core.model import (
     NOT_TOLD,
     Announced,
@@ -17,6 +18,7 @@ from aggregator.core.model import (
     Listing,
     Meaning,
     Moment,
+    NotTold,
     NumberSaid,
     OrderRef,
     Orders,
@@ -40,16 +42,16 @@ from aggregator.core.model import (
     Word,
 )
 from aggregator.core.reading import (
-    document,
     each,
+    entries,
     get,
     inner,
     instant,
     json_object,
-    keep,
     local_date,
-    masked,
+    named,
     several,
+    sift,
     snapshot,
     text,
     whole,
@@ -80,6 +82,7 @@ __all__ = [
     "Listing",
     "Meaning",
     "Moment",
+    "NotTold",
     "NumberSaid",
     "Options",
     "OrderRef",
@@ -106,6 +109,7 @@ __all__ = [
     "Word",
     "document",
     "each",
+    "entries",
     "get",
     "inner",
     "instant",
@@ -113,7 +117,9 @@ __all__ = [
     "keep",
     "local_date",
     "masked",
+    "named",
     "several",
+    "sift",
     "snapshot",
     "text",
     "whole",

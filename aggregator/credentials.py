@@ -11,6 +11,9 @@ from aggregator.errors import ConfigError
 
 SYSTEM: Final = Path("/etc/porting-aggregator/credentials")
 LONGEST: Final = 65_536
+READ: Final = set[str]()
+"""Every secret that this process has read, for the logs to hide."""
+
 _REFERENCE = re.compile(r"credential:[A-Za-z0-9][A-Za-z0-9._-]*|file:[^\0\r\n]+|env:[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -104,4 +107,7 @@ def _checked(value: str, where: str) -> Secret:
         raise ConfigError(f"{where}: is empty")
     if not value.isprintable():
         raise ConfigError(f"{where}: has control characters or more than one line")
+    if value != value.strip():
+        raise ConfigError(f"{where}: begins or ends with a space")
+    READ.add(value)
     return Secret(value)

@@ -2,6 +2,7 @@
 
 AggregatorError
 ├── ConfigError             the operator must change something (exit 78); no "log and go on" may swallow it
+├── Stopped                 we are being stopped: what was under way ends here, and is nobody's fault
 ├── StoreError              the database refused, is locked, or is gone
 │   ├── SchemaError         its schema is not the one this version needs (exit 78)
 │   └── Fenced              another process holds the account; nothing was written
@@ -26,6 +27,11 @@ class ConfigError(AggregatorError):
     def __init__(self, *mistakes: str) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
+
+
+class Stopped(AggregatorError):
+    """This process wants to end, so a request or a wait was cut short. Not the provider's failure: it is
+    neither retried nor recorded, and the next start goes on from what is committed."""
 
 
 class StoreError(AggregatorError):

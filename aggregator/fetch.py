@@ -1,23 +1,24 @@
 """Request → Page: HTTP with credentials, pacing, limits and retries. The only place of httpx and tenacity.
 
 A page is any 2xx, and a 404, which is an answer too. Everything else is an error by type (`errors.py`), whose
-text names method, host and path: never the query, a header or the body.
+text names method, host and path: never the query, a header or the body (of a refusal, the provider's code and
+the plain words of its title).
 """
 
-import json
-import math
 import random
+import re
+import socket
 import ssl
 import threading
 import time
+import weakref
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx
 import tenacity
@@ -25,27 +26,75 @@ import tenacity
 from aggregator import __version__
 from aggregator.core.account import Auth
 from aggregator.core.model import Page, Request
-from aggregator.errors import AccessDenied, FetchError, RateLimited, Refused
+from aggregator.core.replies import http_date, refusal, reset, retry_after
+from aggregator.errors import AccessDenied, ConfigError, FetchError, RateLimited, Refused, Stopped
 
 CONNECT_S, READ_S, TOTAL_S = 5.0, 10.0, 30.0
+OVERALL_S = 90.0  # no further try begins after this
 MAX_BYTES = 8 * 1024 * 1024
 TRIES = 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 PATIENCE_S = 30.0  # a rate limit that passes within this is waited out; a longer one ends the sweep
-LONGEST_LIMIT = timedelta(minutes=15)
 DEFAULT_LIMIT = timedelta(seconds=30)
 PASSING = frozenset({408, 500, 502, 503, 504})
+BROKEN = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
+
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%:@!$&'()*+,;=-]+)+")
 
 
 class _Passing(FetchError):
     """Worth another try: a connection that broke, a time-out, a 5xx that passes."""
 
 
+class _Sockets:
+    """The sockets of one client, so that a deadline or another thread can end whatever waits on them.
+
+    httpx counts each read, so a server that drips would hold a request for ever; and to close a client wakes
+    nobody who reads. To shut a socket down does both.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._turn = 0
+        self.was_cut = False
+
+    def watch(self, _: str, info: Mapping[str, Any]) -> None:
+        """httpx's `trace`: take note of each new connection, before and after its TLS handshake."""
+        stream: Any = info.get("return_value")
+        if hasattr(stream, "get_extra_info"):
+            with self._lock:
+                self._open.add(stream.get_extra_info("socket"))
+                if self.was_cut:
+                    self._shut()
+
+    def turn(self) -> int:
+        """A new request begins; returns its number."""
+        with self._lock:
+            self.was_cut = False
+            self._turn += 1
+            return self._turn
+
+    def cut(self, turn: int | None = None) -> None:
+        """End what waits now (only if it is this turn's), and what still connects in this turn."""
+        with self._lock:
+            if turn in (None, self._turn):
+                self.was_cut = True
+                self._shut()
+
+    def _shut(self) -> None:
+        for one in self._open:
+            with suppress(OSError):
+                # The plain socket's: an SSLSocket's own also takes its TLS layer from under the reader.
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+
 class Fetcher:
     """Fetches pages for one account. One connection pool, one request at a time, paced.
 
     `secret` is asked for the credential at first use and after `refresh`, so a replaced key file is read.
-    Clock and sleep are arguments, so that tests and simulations own the time.
+    Clock and sleep are arguments, so that tests and simulations own the time; by default a wait ends at
+    `close`.
     """
 
     def __init__(
@@ -60,24 +109,29 @@ class Fetcher:
         ca_file: str | None = None,
         header: str = "Authorization",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         transport: httpx.BaseTransport | None = None,
         total_s: float = TOTAL_S,
+        overall_s: float = OVERALL_S,
         max_bytes: int = MAX_BYTES,
         tries: int = TRIES,
     ) -> None:
         self._base = base_url.rstrip("/")
-        self._host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._place = self._base.partition("://")[2]  # for errors: host and path
         self._auth, self._user, self._secret, self._header = auth, user, secret, header
         self._min_interval_s = min_interval_s
-        self._clock, self._sleep, self._monotonic = clock, sleep, monotonic
+        self._closed = threading.Event()
+        self._clock, self._monotonic = clock, monotonic
+        self._wait = sleep or self._closed.wait
         self._rng = rng or random.Random()
-        self._total_s, self._max_bytes, self._tries = total_s, max_bytes, tries
+        self._total_s, self._overall_s = total_s, overall_s
+        self._max_bytes, self._tries = max_bytes, tries
+        self._sockets = _Sockets()
         self._client = httpx.Client(
             verify=tls(ca_file),
-            proxy=proxy,
+            proxy=_proxy(proxy, ca_file),
             transport=transport,
             trust_env=False,
             follow_redirects=False,
@@ -92,7 +146,6 @@ class Fetcher:
         self._credential: str | None = None
         self._last_sent: float | None = None
         self._quota_until: datetime | None = None
-        self._closed = threading.Event()
         self.requests = 0
 
     def __enter__(self) -> Self:
@@ -104,8 +157,10 @@ class Fetcher:
         self.close()
 
     def close(self) -> None:
-        """End every request, running or to come; safe from another thread."""
+        """End every request, running or to come, with `Stopped`; safe from another thread. Only a connection
+        that is just being made holds out, for 5 s an address."""
         self._closed.set()
+        self._sockets.cut()
         self._client.close()
 
     def refresh(self) -> None:
@@ -113,13 +168,15 @@ class Fetcher:
         self._credential = None
 
     def __call__(self, request: Request) -> Page:
-        """Fetch one page, with retries. Raises FetchError, RateLimited, AccessDenied or Refused."""
+        """Fetch one page, with retries. Raises a FetchError (RateLimited among them), AccessDenied, Refused,
+        or Stopped."""
+        end = self._monotonic() + self._overall_s
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((_Passing, RateLimited)),
             stop=tenacity.stop_after_attempt(self._tries),
             wait=self._pause,
             sleep=self._sleep,
-            before_sleep=self._give_up_early,
+            before_sleep=lambda state: self._give_up_early(state, end),
             reraise=True,
         )
         return retrying(self._once, request)
@@ -128,49 +185,65 @@ class Fetcher:
 
     def _once(self, request: Request) -> Page:
         self._pace()
-        where = f"GET {self._host}{request.path}"
-        if self._closed.is_set():
-            raise FetchError(f"{where}: stopped")
+        where = f"GET {self._place}{request.path}"
+        if not _PATH.fullmatch(request.path):  # it may hold an id that the provider gave us
+            raise Refused(f"GET {self._place}: not a path we would ask for", 400)
+        headers = {self._header: self._authorization()}
         self.requests += 1
         try:
-            status, headers, body = self._exchange(request, where)
-        except httpx.PoolTimeout as error:
-            raise FetchError(f"{where}: no free connection") from error
-        except (httpx.TransportError, RuntimeError) as error:
-            # httpx raises RuntimeError when the client was closed under a running request.
-            if self._closed.is_set() or not isinstance(error, httpx.TransportError):
-                raise FetchError(f"{where}: stopped") from None
-            raise _Passing(f"{where}: {type(error).__name__}") from None
+            status, said, body = self._exchange(request, headers, where)
+        except Exception as error:
+            if self._closed.is_set():
+                raise Stopped(f"{where}: stopped") from None
+            if not isinstance(error, httpx.RequestError):
+                raise
+            raise self._broken(where, error) from None
         now = self._clock()
-        self._note_quota(headers, now)
+        self._note_quota(said, now)
         if 200 <= status < 300 or status == 404:
-            return Page(request, status, body, now, http_date(headers.get("date")))
-        raise self._error(where, status, headers, body, now)
+            return Page(request, status, body, now, http_date(said.get("date")))
+        raise self._error(where, status, said, body, now)
 
-    def _exchange(self, request: Request, where: str) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = self._monotonic() + self._total_s
-        headers = {self._header: self._authorization()}
-        url = f"{self._base}{request.path}"
-        body = bytearray()
-        with self._client.stream("GET", url, params=list(request.params), headers=headers) as reply:
-            coding = reply.headers.get("content-encoding", "identity")
-            if coding.lower() not in ("", "identity"):
-                raise FetchError(
-                    f"{where}: answered with content encoding {coding[:20]!r}, which was not asked for"
-                )
-            for chunk in reply.iter_raw():
-                body += chunk
-                if len(body) > self._max_bytes:
-                    raise FetchError(f"{where}: more than {self._max_bytes} bytes")
-                if self._monotonic() > deadline:
-                    raise _Passing(f"{where}: not finished after {self._total_s:g} s")
-            return reply.status_code, reply.headers, bytes(body)
+    def _exchange(
+        self, request: Request, headers: Mapping[str, str], where: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One request and its reply, all of it within the total deadline."""
+        url, body = f"{self._base}{request.path}", bytearray()
+        options = {"trace": self._sockets.watch}
+        timer = threading.Timer(self._total_s, self._sockets.cut, (self._sockets.turn(),))
+        timer.daemon = True
+        timer.start()
+        try:
+            if self._closed.is_set():
+                raise Stopped
+            with self._client.stream(
+                "GET", url, params=list(request.params), headers=headers, extensions=options
+            ) as reply:
+                coding = reply.headers.get("content-encoding", "identity")
+                if coding.lower() not in ("", "identity"):
+                    raise FetchError(
+                        f"{where}: answered with content encoding {coding[:20]!r}, which was not asked for"
+                    )
+                for chunk in reply.iter_raw():
+                    body += chunk
+                    if len(body) > self._max_bytes:
+                        raise FetchError(f"{where}: more than {self._max_bytes} bytes")
+                if self._sockets.was_cut:  # without a length, a cut body looks like a whole one
+                    raise httpx.ReadTimeout("cut")
+                return reply.status_code, reply.headers, bytes(body)
+        finally:
+            timer.cancel()
+
+    def _sleep(self, seconds: float) -> None:
+        self._wait(seconds)
 
     def _authorization(self) -> str:
         if self._credential is None:
             secret = self._secret()
             if self._auth is Auth.BASIC:
-                self._credential = "Basic " + b64encode(f"{self._user}:{secret}".encode()).decode()
+                self._credential = "Basic " + b64encode(f"{self._user or ''}:{secret}".encode()).decode()
+            elif not secret.isascii():
+                raise ConfigError("the key has letters that cannot be sent (is it the right file?)")
             else:
                 self._credential = secret if self._auth is Auth.HEADER else f"Bearer {secret}"
         return self._credential
@@ -180,7 +253,7 @@ class Fetcher:
         if self._quota_until is not None:
             pause = (self._quota_until - self._clock()).total_seconds()
             if pause > PATIENCE_S:
-                raise RateLimited(f"{self._host}: quota spent", self._quota_until)
+                raise RateLimited(f"{self._place}: quota spent", self._quota_until)
             if pause > 0:
                 self._sleep(pause)
             self._quota_until = None
@@ -192,104 +265,86 @@ class Fetcher:
 
     # --- errors and pauses ------------------------------------------------------------------------------
 
+    def _broken(self, where: str, error: httpx.RequestError) -> FetchError:
+        """A request without a whole reply."""
+        if self._sockets.was_cut:
+            return _Passing(f"{where}: not finished after {self._total_s:g} s")
+        root, text = _root(error), type(error).__name__
+        reason = getattr(root, "verify_message", None) or getattr(root, "strerror", None)
+        if isinstance(error, httpx.ProxyError):
+            reason = str(error)[:3]  # the status; what follows are the proxy's own words
+        if reason:
+            text += f" ({reason})"
+        # A full pool would only get fuller, a bad certificate stays bad, and what we send wrongly we send again.
+        hopeless = isinstance(error, httpx.PoolTimeout) or isinstance(root, ssl.SSLCertVerificationError)
+        passing = isinstance(error, BROKEN) and not hopeless
+        return (_Passing if passing else FetchError)(f"{where}: {text}")
+
     def _error(
         self, where: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Exception:
-        said = _said(body)
+        code, title = refusal(body)
+        said = " ".join(filter(None, (code, title)))
         text = f"{where}: status {status}" + (f" ({said})" if said else "")
-        if status == 429 or (400 <= status < 500 and said.startswith("10011")):
-            return RateLimited(text, now + (retry_after(headers, now) or DEFAULT_LIMIT))
+        if status == 429 or (400 <= status < 500 and code == "10011"):
+            asked = retry_after(headers, now)
+            if asked is None:
+                asked = reset(headers, now)
+            return RateLimited(text, now + (DEFAULT_LIMIT if asked is None else asked))
         if status in (401, 403):
             return AccessDenied(text)
         if status in PASSING:
-            return _Passing(text)
+            asked = retry_after(headers, now)
+            return _Passing(text) if asked is None else RateLimited(text, now + asked)
         if 400 <= status < 500:
             return Refused(text, status)
         return FetchError(text)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
-        """How long to wait before the next try: what the provider asked for, else growing with full jitter."""
+        """How long to wait before the next try: growing, with full jitter, and never less than asked for."""
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RateLimited):
-            return max(0.0, (error.until - self._clock()).total_seconds()) + self._rng.random() * 0.1
         ceiling = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (state.attempt_number - 1))
-        return self._rng.uniform(0, ceiling)
+        pause = self._rng.uniform(0, ceiling)
+        if isinstance(error, RateLimited):
+            pause = max(pause, (error.until - self._clock()).total_seconds())
+        return pause
 
-    def _give_up_early(self, state: tenacity.RetryCallState) -> None:
-        """A limit that lasts longer than our patience is the caller's to keep; a stop ends every wait."""
+    def _give_up_early(self, state: tenacity.RetryCallState, end: float) -> None:
+        """A limit that lasts longer than our patience is the caller's to keep; a stop ends every wait; and
+        all tries together have a deadline."""
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RateLimited) and (error.until - self._clock()).total_seconds() > PATIENCE_S:
-            raise error
-        if self._closed.is_set() and error is not None:
+        if self._closed.is_set():
+            raise Stopped("stopped")
+        limited = isinstance(error, RateLimited) and state.upcoming_sleep > PATIENCE_S
+        if error and (limited or self._monotonic() + state.upcoming_sleep > end):
             raise error
 
     def _note_quota(self, headers: Mapping[str, str], now: datetime) -> None:
         if headers.get("x-ratelimit-remaining", "").strip() == "0":
-            pause = reset(headers.get("x-ratelimit-reset"), now)
+            pause = reset(headers, now)
             self._quota_until = now + pause if pause else None
 
 
 @cache
 def tls(ca_file: str | None) -> ssl.SSLContext:
     """The one TLS context of the process: always verified, at least TLS 1.2."""
-    context = ssl.create_default_context(cafile=ca_file)
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"network.ca_file: {ca_file}: {error.strerror or error}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """How long a provider asks us to wait: `Retry-After` in seconds or as a date, else `x-ratelimit-reset`.
-    Negative and absurd values are refused, long ones capped."""
-    said = headers.get("retry-after")
-    if said is not None:
-        pause = _seconds(said)
-        if pause is None and (at := http_date(said)) is not None:
-            pause = max(0.0, (at - now).total_seconds())
-        if pause is not None:
-            return min(timedelta(seconds=pause), LONGEST_LIMIT)
-    return reset(headers.get("x-ratelimit-reset"), now)
-
-
-def reset(said: str | None, now: datetime) -> timedelta | None:
-    """`x-ratelimit-reset`: one page of Telnyx says seconds to wait, another shows a Unix time."""
-    number = _seconds(said or "", 10**12)
-    if number is None:
+def _proxy(url: str | None, ca_file: str | None) -> httpx.Proxy | None:
+    """The proxy; one that is reached by https is verified like everybody else."""
+    if url is None:
         return None
-    pause = number if number < 10**9 else number - now.timestamp()
-    return min(timedelta(seconds=min(pause, 10**6)), LONGEST_LIMIT) if pause >= 0 else None
+    return httpx.Proxy(url, ssl_context=tls(ca_file) if httpx.URL(url).scheme == "https" else None)
 
 
-def _seconds(said: str, most: float = 10**7) -> float | None:
-    try:
-        number = float(said)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and 0 <= number <= most else None
-
-
-def http_date(said: str | None) -> datetime | None:
-    """An HTTP date as an aware UTC datetime, or None when there is none to read.
-
-    >>> http_date("Tue, 24 Nov 2026 12:00:00 GMT").isoformat()
-    '2026-11-24T12:00:00+00:00'
-    """
-    try:
-        at = parsedate_to_datetime(said or "")
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def _said(body: bytes) -> str:
-    """The provider's short word about an error: code and title, never more of the body."""
-    try:
-        value: Any = json.loads(body[:65_536])
-        if "errors" in value:
-            first = value["errors"][0]
-            said = f"{first.get('code', '')} {first.get('title', '')}"
-        else:
-            first = value["ResponseStatus"]
-            said = f"{first.get('ErrorCode', '')} {first.get('Message', '')}"
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        return ""
-    return "".join(letter for letter in said if letter.isprintable()).strip()[:80]
+def _root(error: BaseException) -> BaseException:
+    """The first cause of an error: what the operating system or TLS said."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

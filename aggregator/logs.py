@@ -8,97 +8,112 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
-_OURS = frozenset(
-    {"event", "level", "timestamp", "account", "account_id", "provider", "feed", "run_id", "kind"}
-)
+LOUD = ("httpx", "httpcore", "uvicorn", "apscheduler", "alembic", "sqlalchemy", "asyncio")
+HIDDEN = "***"
 _SECRET_KEY = re.compile(
     r"pin|passcode|password|secret|token|account|tax|e?mail|name|address|contact|webhook|loa\b|lsr"
     r"|authori[sz]ation|body|payload|headers",
     re.IGNORECASE,
 )
 _CREDENTIAL = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
-_USER_INFO = re.compile(r"(\w+://)[^/\s:@]*:[^/\s@]*@")
-_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?"
-_DIGITS = re.compile(rf"({_TIME})|\d{{7,}}")
-HIDDEN = "***"
+_NAMED = re.compile(
+    r"""((?:password|passcode|secret|token|key|pin)(?:=|["']:\s?)["']?)[^\s,;&"']+""", re.IGNORECASE
+)
+_USER_INFO = re.compile(r"(\w+://)[^/\s]*@")
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_KEPT = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?)?|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
+_SPACED = r"(?:\+\d{1,3}[ -]?)?(?:\(\d{1,4}\)[ -]?|\b\d{1,4}[ -])\d{3,4}[ -]?\d{3,4}\b"  # 02 5550 0199, (303) 555-0123
+_DIGITS = re.compile(rf"({_KEPT})|\+?\d{{7,}}|{_SPACED}", re.IGNORECASE)
+_ROW = re.compile(r"^(DETAIL|CONTEXT): .*", re.MULTILINE)  # here Postgres repeats a row that it refuses
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COUNT, _LONG = 1_000, 10**9  # below, an integer is no PIN; from there on it may be a telephone number
 
 
-def configure(level: str, format: str, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
-    """Set logging up for the process. `format` is auto (console on a terminal, else JSON), console or json."""
+def configure(level: str, format: str, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
+    """Set logging up for the process. `format` is auto (console on a terminal, else JSON), console or json;
+    `secrets` may go on growing."""
     out = stream or sys.stderr
     console = format == "console" or (format == "auto" and out.isatty())
-    redact = redactor(secrets)
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
     colours = console and out.isatty() and not os.environ.get("NO_COLOR")
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=colours)
         if console
         else structlog.processors.JSONRenderer(default=str)
     )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[*shared, redact, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level.upper()),
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, renderer],
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redactor(secrets),
+                renderer,
+            ],
         )
     )
+    logging.raiseExceptions = False  # else a record that cannot be written is printed as it is, unredacted
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for loud in ("httpx", "httpcore", "uvicorn", "apscheduler", "alembic", "sqlalchemy"):
-        logging.getLogger(loud).setLevel(logging.WARNING)
+    for loud in LOUD:
+        logging.getLogger(loud).setLevel(max(logging.WARNING, root.level))
 
 
 Redactor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
 
 
-def redactor(secrets: Iterable[str] = ()) -> Redactor:
-    """The processor that hides what must not be read: by key, and by value at every depth."""
-    known = tuple(sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True))
+def redactor(secrets: Collection[str] = ()) -> Redactor:
+    """The processor that hides what must not be read: by key, and by value at every depth. The name of one of
+    our accounts is no secret."""
 
-    def clean(value: Any, key: str = "") -> Any:
-        if (
-            key
-            and key not in _OURS
-            and _SECRET_KEY.search(key)
-            and not isinstance(value, bool | int | type(None))
-        ):
-            return HIDDEN
-        if isinstance(value, str):
-            return _text(value, known)
-        if isinstance(value, Mapping):
-            return {_text(str(name), known): clean(inner, str(name)) for name, inner in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [clean(inner) for inner in value]
-        if isinstance(value, bool | int | float | type(None)):
+    def clean(value: Any, key: str, known: list[str]) -> Any:
+        if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < _COUNT):
             return value
-        return _text(str(value), known)
+        if key != "account" and _SECRET_KEY.search(key):
+            return HIDDEN
+        if isinstance(value, int) and abs(value) < _LONG:
+            return value
+        if isinstance(value, float) and value - value == 0:  # neither infinite nor NaN, which JSON has not
+            return value
+        if isinstance(value, Mapping):
+            return {_text(str(name), known): clean(inner, str(name), known) for name, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [clean(inner, "", known) for inner in value]
+        text = _text(str(value), known)
+        return text if key in ("exception", "stack") else text.replace("\n", " ")
 
     def redact(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {name: value if name.startswith("_") else clean(value, name) for name, value in entry.items()}
+        known = sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True)
+        return {name: clean(value, name, known) for name, value in entry.items()}
 
     return redact
 
 
-def _text(value: str, known: tuple[str, ...]) -> str:
+def _text(value: str, known: list[str]) -> str:
     for secret in known:
         value = value.replace(secret, HIDDEN)
+    value = _CONTROL.sub("", value)
+    value = _ROW.sub(rf"\1: {HIDDEN}", value)
     value = _CREDENTIAL.sub(rf"\1 {HIDDEN}", value)
     value = _USER_INFO.sub(rf"\1{HIDDEN}@", value)
-    return _DIGITS.sub(lambda found: found[1] or f"…{found[0][-3:]}", value)
+    value = _NAMED.sub(rf"\1{HIDDEN}", value)
+    value = _MAIL.sub(HIDDEN, value)
+    return _DIGITS.sub(lambda found: found[1] or "…" + re.sub(r"\D", "", found[0])[-3:], value)

@@ -7,7 +7,7 @@ the same one. An error of the provider never escapes: it ends its sweep, is reco
 outcome. `Fenced` and other faults of the store are the caller's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
@@ -15,22 +15,21 @@ from typing import Protocol, TypeVar
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.fold import stamp
-from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Source, Want, Window
+from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Want, Window
 from aggregator.core.model import Events as EventsAsk
 from aggregator.core.normalise import gathered
-from aggregator.errors import AccessDenied, PageChanged, ProviderError, RateLimited, Refused
-from aggregator.sweep import Fetch, Sweep, drifted, first_page, merged, sweep
+from aggregator.errors import AccessDenied, FetchError, PageChanged, ProviderError, RateLimited, Refused
+from aggregator.sweep import BUDGET, SMALLEST_REFUSED, Fetch, Sweep, in_parts, steady, sweep
+from aggregator.sweep import Part as Read
 
 L = TypeVar("L", contravariant=True)
 
 SLICE = 1_000  # facts in one transaction
-LARGEST_WINDOW = 2_500  # items; a larger one is halved, so that each part finishes and moves the cursor
-SMALLEST_SPAN = timedelta(seconds=2)
-SMALLEST_REFUSED = timedelta(days=1)
 EDGE = timedelta(seconds=5)  # how far before now a window ends that must have an end
 DAY = timedelta(days=1)
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
 BATCH = 50
+FAILURES = 3  # in a row: then the provider is down, and what is wanted is left for the next poll
 
 
 class Store(Protocol[L]):
@@ -65,14 +64,19 @@ def poll_account(
     fetch: Fetch,
     clock: Callable[[], datetime],
 ) -> tuple[Outcome, ...]:
-    """Poll these feeds, event feeds first, then ask for what is still wanted. A refused key ends it."""
-    polling = _Polling(account, store, held, fetch, clock)
+    """Poll these feeds, event feeds first, then ask for what is still wanted, unless nothing could be reached.
+    A refused key or a rate limit ends it: the feeds that were to follow are recorded as ended by it."""
+    polling = Polling(account, store, held, fetch, clock)
     outcomes: list[Outcome] = []
-    for feed in sorted(feeds, key=lambda feed: feed.defaults.kind is not FeedKind.EVENTS):
-        outcomes.append(polling.feed(feed))
-        if isinstance(outcomes[-1].error, AccessDenied | RateLimited):
+    ahead = sorted(feeds, key=lambda feed: feed.defaults.kind is not FeedKind.EVENTS)
+    while ahead:
+        outcomes.append(polling.feed(ahead.pop(0)))
+        error = outcomes[-1].error
+        if isinstance(error, AccessDenied | RateLimited):
+            outcomes.extend(polling.failed(feed, error) for feed in ahead)
             return tuple(outcomes)
-    outcomes.extend(polling.wants([outcome.feed for outcome in outcomes]))
+    if not outcomes or not all(isinstance(outcome.error, FetchError) for outcome in outcomes):
+        outcomes.extend(polling.wants([outcome.feed for outcome in outcomes]))
     return tuple(outcomes)
 
 
@@ -85,21 +89,30 @@ def poll_events(
     return found, store.record(account, held, findings)
 
 
-class _Polling:
-    """One poll of one account."""
+class Polling:
+    """One poll of one account. `initial`: what it finds is history, as at a first look."""
 
     def __init__(
-        self, account: Account, store: Store[L], held: L, fetch: Fetch, clock: Callable[[], datetime]
+        self,
+        account: Account,
+        store: Store[L],
+        held: L,
+        fetch: Fetch,
+        clock: Callable[[], datetime],
+        initial: bool = False,
     ) -> None:
         self.account = account
         self.store: Store[L] = store
         self.held = held
         self.fetch = fetch
         self.clock = clock
+        self.initial = initial
         self.marks = dict(store.marks(account.name))
-        self.first_look = any(self._mark(name).last_complete_at is None for name in account.feeds)
+        self.first_look = not any(mark.last_complete_at for mark in self.marks.values())
+        self.polled: dict[str, Progress] = {}
 
-    def _mark(self, feed: str) -> Mark:
+    def mark(self, feed: str) -> Mark:
+        """What is remembered of a feed."""
         return self.marks.get(feed, Mark())
 
     def feed(self, feed: Feed) -> Outcome:
@@ -111,19 +124,26 @@ class _Polling:
                 return self._listing(feed)
             return self._open_orders(feed)
         except ProviderError as error:
-            return self._failed(feed, error)
+            return self.failed(feed, error)
+
+    def failed(self, feed: Feed, error: ProviderError) -> Outcome:
+        """Record that a feed could not be polled."""
+        found = Sweep(error=error, at=self.clock())
+        return self.record(feed, found, self._progress(feed, found))
 
     # --- event feeds ------------------------------------------------------------------------------------
 
     def _events(self, feed: Feed) -> Outcome:
-        mark, now = self._mark(feed.name), self.clock()
+        mark, now = self.mark(feed.name), self.clock()
         corrected = now + timedelta(seconds=mark.skew_s)
-        deep = feed.defaults.deep is not None and (
-            mark.deep_at is None or not now - DAY < mark.deep_at <= now
-        )
+        deep = feed.defaults.deep is not None and _once_a_day(mark, now)
         since = self._since(feed, mark, corrected, deep)
         until = None if feed.defaults.frozen_by_date else max(corrected - EDGE, since + timedelta(seconds=1))
-        return self._window(feed, Window(feed.name, since, until), deep)
+
+        def progress(part: Read) -> Progress:
+            return replace(self._progress(feed, part.found), cursor=part.newest, deep=deep and part.last)
+
+        return self._window(feed, Window(feed.name, since, until), progress)
 
     def _since(self, feed: Feed, mark: Mark, now: datetime, deep: bool) -> datetime:
         if mark.cursor is None:
@@ -131,57 +151,13 @@ class _Polling:
         back = feed.defaults.deep if deep and feed.defaults.deep else feed.lookback
         return mark.cursor - max(back, feed.lookback)
 
-    def _window(self, feed: Feed, window: Window, deep: bool, last_part: bool = True) -> Outcome:
-        """Read a window whole, then record it; a large or refused one in halves, the older first, so that
-        each part is complete in itself. Nothing later is read before an earlier part is complete."""
-        try:
-            first = first_page(self.account, window, self.fetch)
-        except Refused as refusal:
-            if refusal.status != 400 or _span(window) <= SMALLEST_REFUSED:
-                raise
-            return self._halves(feed, window, deep, last_part)
-        page, reading = first
-        if window.until is None and reading.more:
-            # More than one page: freeze the window at the provider's own time, so that no row is added to it.
-            return self._window(feed, replace(window, until=page.at), deep, last_part)
-        if (reading.total or 0) > LARGEST_WINDOW and _span(window) > SMALLEST_SPAN:
-            return self._halves(feed, window, deep, last_part)
-        found = self._steady(feed, window, first)
-        if (
-            found.incomplete in ("page cap", "no progress")
-            and _span(window) > SMALLEST_SPAN
-            and found.pages > 2
-        ):
-            self._record(feed, found, None)
-            return self._halves(feed, window, deep, last_part)
-        return self._record(feed, found, self._event_progress(feed, found, window, deep and last_part))
-
-    def _halves(self, feed: Feed, window: Window, deep: bool, last_part: bool) -> Outcome:
-        until = window.until or self.clock()
-        middle = window.since + (until - window.since) / 2
-        older = self._window(feed, replace(window, until=middle), deep, False)
-        if not older.complete:
-            return older
-        newer = self._window(feed, replace(window, since=middle), deep, last_part)
-        return replace(newer, recorded=older.recorded + newer.recorded)
-
-    def _steady(self, feed: Feed, window: Window, first: tuple[object, object] | None) -> Sweep:
-        """Sweep a window again while its pages do not fit together."""
-        sweeps = [sweep(self.account, window, self.fetch, first)]  # type: ignore[arg-type]
-        while sweeps[-1].complete and drifted(sweeps[-1], feed.defaults.trust_totals):
-            if len(sweeps) > feed.defaults.resweeps:
-                if feed.defaults.trust_totals:
-                    sweeps[-1].incomplete = "drift"
-                break
-            sweeps.append(sweep(self.account, window, self.fetch))
-        return merged(sweeps)
-
-    def _event_progress(self, feed: Feed, found: Sweep, window: Window, deep: bool) -> Progress:
-        """The cursor is the newest time the provider gave in a complete sweep, within the frozen window."""
-        newest = max((fact.as_of for fact in found.facts if fact.source is Source.EVENT), default=None)
-        if newest is not None and window.until is not None:
-            newest = min(newest, window.until)
-        return replace(self._progress(feed, found), cursor=newest, deep=deep)
+    def _window(self, feed: Feed, window: Window, progress: Callable[[Read], Progress | None]) -> Outcome:
+        """Read a window, recording each part before the next one is read."""
+        recorded = Recorded()
+        for part in in_parts(self.account, feed.defaults, window, self.fetch):
+            outcome = self.record(feed, part.found, None if part.halved else progress(part))
+            recorded += outcome.recorded
+        return replace(outcome, recorded=recorded)
 
     # --- listings and open orders -----------------------------------------------------------------------
 
@@ -192,43 +168,54 @@ class _Polling:
         def drain(found: Sweep) -> None:
             nonlocal recorded
             if len(found.facts) >= SLICE:
-                recorded += self._slice(feed, found, tuple(found.facts), None)
-                found.facts.clear()
-                found.wants.clear()
-                found.skipped.clear()
+                recorded += self.record(feed, found, None).recorded
+                found.facts, found.wants, found.skipped = [], [], []
 
-        found = sweep(self.account, Listing(feed.name), self.fetch, each_page=drain)
-        progress = replace(self._progress(feed, found), covers=feed.defaults.direction, pages=found.pages)
-        outcome = self._record(feed, found, progress)
+        found = steady(self.account, Listing(feed.name), self.fetch, feed.defaults, each_page=drain)
+        pages = found.pages if found.complete else 0
+        progress = replace(self._progress(feed, found), covers=feed.defaults.direction, pages=pages)
+        outcome = self.record(feed, found, progress)
         return replace(outcome, recorded=recorded + outcome.recorded)
 
     def _open_orders(self, feed: Feed) -> Outcome:
-        """Ask for every order that is not over, by its number; once a day look through a wide window."""
-        mark, now = self._mark(feed.name), self.clock()
+        """Ask for every order that is not over, by its number; once a day look through a wide window. The
+        run covers what is open only if every order that was asked for came."""
+        mark, now = self.mark(feed.name), self.clock()
         until = now + timedelta(seconds=mark.skew_s) - EDGE
         ids, oldest = self.store.open_orders(self.held, feed.defaults.direction, now)
-        deep = mark.deep_at is None or not now - DAY < mark.deep_at <= now
-        done = Recorded()
-        found = Sweep(started_at=until, at=now)
-        for at in range(0, len(ids), BATCH):
-            batch = ids[at : at + BATCH]
-            ask = Orders(feed.defaults.direction, batch, since=oldest, until=until)
-            found = sweep(self.account, ask, self.fetch, asked=frozenset(batch))
-            if not found.complete:
-                break
-            done += self._slice(feed, found, tuple(found.facts), None)
-            found.facts.clear()
-        if deep and found.complete:
+        asks = [
+            Orders(feed.defaults.direction, ids[at : at + BATCH], since=oldest or BEGINNING, until=until)
+            for at in range(0, len(ids), BATCH)
+        ]
+        found, recorded, owed = Sweep(at=now), Recorded(), set(ids)
+        while asks and found.complete:
+            ask = asks.pop(0)
+            found = sweep(self.account, ask, self.fetch, asked=frozenset(ask.ids))
+            if isinstance(found.error, Refused) and (halves := _narrower(ask, found.error)):
+                asks[:0], found = halves, Sweep(at=now)
+            elif found.complete:
+                recorded += self.record(feed, found, None).recorded
+                found.facts, found.skipped = [], []
+                owed -= found.seen
+
+        def progress(found: Sweep, deep: bool) -> Progress:
+            covers = None if owed else feed.defaults.direction
+            return replace(self._progress(feed, found), deep=deep, covers=covers, started_at=until)
+
+        if found.complete and _once_a_day(mark, now):
             window = Window(feed.name, _start(feed, until), until)
-            found = self._steady(feed, window, None)
-        progress = replace(self._progress(feed, found), deep=deep, covers=feed.defaults.direction)
-        progress = replace(progress, started_at=until)
-        outcome = self._record(feed, found, progress)
-        return replace(outcome, recorded=done + outcome.recorded)
+            outcome = self._window(
+                feed,
+                window,
+                lambda part: progress(part.found, True) if part.last or not part.found.complete else None,
+            )
+        else:
+            outcome = self.record(feed, found, progress(found, False))
+        return replace(outcome, recorded=recorded + outcome.recorded)
 
     # --- wants ------------------------------------------------------------------------------------------
 
-    def wants(self, polled: Iterable[str]) -> Iterable[Outcome]:
+    def wants(self, polled: Iterable[str]) -> Iterator[Outcome]:
         """Ask for what is wanted: by a listing where that is shorter, else one by one."""
         polled = set(polled)
         pending = self.store.wants(self.held, self.clock())
@@ -237,42 +224,66 @@ class _Polling:
                 want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending
             )
             listed = feed.defaults.kind is FeedKind.LISTING and feed.enabled and feed.name not in polled
-            if listed and owed > max(1, self._mark(feed.name).pages):
-                yield self.feed(feed)
+            if listed and owed > max(1, self.mark(feed.name).pages):
+                outcome = self.feed(feed)
+                yield outcome
+                if isinstance(outcome.error, AccessDenied | RateLimited):
+                    return
                 pending = self.store.wants(self.held, self.clock())
         if pending:
             yield self._ask_for(pending)
 
     def _ask_for(self, pending: Sequence[Want]) -> Outcome:
-        done, failed = Recorded(), None
+        """Ask one by one, as long as the provider answers and time is left; the rest stays wanted."""
+        done, failed, in_a_row = Recorded(), None, 0
+        began = self.clock()
         for want in pending:
             found = sweep(self.account, _ask(want), self.fetch)
-            facts = tuple(found.facts)
-            if want.part is Part.NUMBERS and found.complete:
-                facts = gathered(facts)
-            # An event whose payload is still owed is a want that the store keeps; the poll is complete.
-            answered, in_vain = ((want,), ()) if found.complete else ((), (want,))
-            findings = Findings(
-                want.feed or "wanted",
-                found.at or self.clock(),
-                facts,
-                tuple(found.wants),
-                tuple(found.skipped),
-                answered=answered,
-                failed=in_vain,
-                initial=self.first_look,
-            )
-            done += self.store.record(self.account, self.held, findings)
-            if not found.complete:
+            done += self._answer(want, found)
+            if found.complete:
+                in_a_row = 0
+            else:
                 failed = found.error or PageChanged(f"{want.part} {want.id}: {found.incomplete}")
-                if isinstance(failed, AccessDenied | RateLimited):
+                in_a_row += isinstance(failed, FetchError)
+                if isinstance(failed, AccessDenied | RateLimited) or in_a_row == FAILURES:
                     break
-        return Outcome("wanted", _word(failed), failed is None, done, failed)
+            if not timedelta(0) <= self.clock() - began <= BUDGET:
+                break
+        if isinstance(failed, RateLimited):
+            self._hold_off(failed.until)
+        return Outcome("wanted", word(failed), failed is None, done, failed)
+
+    def _answer(self, want: Want, found: Sweep) -> Recorded:
+        """Record what came for a want. An event whose payload is still owed is a want that the store keeps;
+        a number list is whole only when all of its pages came and fit together."""
+        if want.part is Part.NUMBERS and found.complete and found.short:
+            found.incomplete = "drift"
+        facts = tuple(found.facts)
+        if want.part is Part.NUMBERS and found.complete:
+            facts = gathered(facts)
+        findings = Findings(
+            want.feed or "wanted",
+            found.at or self.clock(),
+            facts,
+            tuple(found.wants),
+            tuple(found.skipped),
+            answered=(want,) if found.complete else (),
+            failed=() if found.complete else (want,),
+            initial=self.first_look,
+        )
+        return self.store.record(self.account, self.held, findings)
+
+    def _hold_off(self, until: datetime) -> None:
+        """The provider asks us to wait, though every feed is done: remember it with the feeds."""
+        for name, progress in self.polled.items():
+            if progress.complete:
+                findings = Findings(name, progress.attempted_at)
+                self.store.record(self.account, self.held, findings, replace(progress, not_before=until))
 
     # --- recording --------------------------------------------------------------------------------------
 
     def _progress(self, feed: Feed, found: Sweep) -> Progress:
-        outcome = found.incomplete or _word(found.error)
+        outcome = found.incomplete or word(found.error)
         error = found.error
         return Progress(
             feed=feed.name,
@@ -285,37 +296,35 @@ class _Polling:
             error=str(error) if error else found.incomplete,
         )
 
-    def _record(self, feed: Feed, found: Sweep, progress: Progress | None) -> Outcome:
-        """Record a sweep in slices, oldest first; the last one carries the progress."""
-        facts = sorted(found.facts, key=stamp)
-        slices = [tuple(facts[at : at + SLICE]) for at in range(0, len(facts), SLICE)] or [()]
+    def record(self, feed: Feed, found: Sweep, progress: Progress | None) -> Outcome:
+        """Record a sweep in slices; the last one carries the progress."""
         recorded = Recorded()
-        wants, skipped = found.wants, found.skipped
-        for number, facts_here in enumerate(slices):
-            last = number == len(slices) - 1
-            here = {fact.source_id for fact in facts_here}
-            found.wants = [want for want in wants if want.because in here or (last and want.because is None)]
-            found.skipped = skipped if last else []
-            recorded += self._slice(feed, found, facts_here, progress if last else None)
+        initial = self.initial or self.mark(feed.name).last_complete_at is None
+        *before, last = slices(feed.name, found, found.at or self.clock(), initial)
+        for findings in before:
+            recorded += self.store.record(self.account, self.held, findings)
+        recorded += self.store.record(self.account, self.held, last, progress)
+        if progress is not None:
+            self.polled[feed.name] = progress
         outcome = progress.outcome if progress else "incomplete"
         return Outcome(feed.name, outcome, found.complete, recorded, found.error)
 
-    def _slice(
-        self, feed: Feed, found: Sweep, facts: tuple[Fact, ...], progress: Progress | None
-    ) -> Recorded:
-        findings = Findings(
-            feed.name,
-            found.at or self.clock(),
-            facts,
-            tuple(found.wants),
-            tuple(found.skipped),
-            initial=self._mark(feed.name).last_complete_at is None,
-        )
-        return self.store.record(self.account, self.held, findings, progress)
 
-    def _failed(self, feed: Feed, error: ProviderError) -> Outcome:
-        found = Sweep(error=error, at=self.clock())
-        return self._record(feed, found, self._progress(feed, found))
+def slices(feed: str, found: Sweep, at: datetime, initial: bool) -> list[Findings]:
+    """What a sweep brought, in pieces for one transaction each, oldest first; at least one."""
+    facts = sorted(found.facts, key=stamp)
+    pieces = [tuple(facts[start : start + SLICE]) for start in range(0, len(facts), SLICE)] or [()]
+    findings = [Findings(feed, at, told, _wants_of(found, told), initial=initial) for told in pieces]
+    without_cause = tuple(want for want in found.wants if want.because is None)
+    last = findings[-1]
+    findings[-1] = replace(last, wants=(*last.wants, *without_cause), skipped=tuple(found.skipped))
+    return findings
+
+
+def _wants_of(found: Sweep, told: tuple[Fact, ...]) -> tuple[Want, ...]:
+    """The wants that these facts cause, to be stored with them."""
+    here = {fact.source_id for fact in told}
+    return tuple(want for want in found.wants if want.because in here)
 
 
 def _ask(want: Want) -> Orders | EventsAsk:
@@ -324,8 +333,17 @@ def _ask(want: Want) -> Orders | EventsAsk:
     return Orders(want.direction or Direction.PORT_IN, (want.id,), want.part)
 
 
-def _span(window: Window) -> timedelta:
-    return timedelta(0) if window.until is None else window.until - window.since
+def _narrower(ask: Orders, refusal: Refused) -> list[Orders]:
+    """A refused ask over a shorter time, in halves; empty when it cannot be the length."""
+    assert ask.since is not None and ask.until is not None
+    if refusal.status != 400 or ask.until - ask.since <= SMALLEST_REFUSED:
+        return []
+    middle = ask.since + (ask.until - ask.since) / 2
+    return [replace(ask, until=middle), replace(ask, since=middle)]
+
+
+def _once_a_day(mark: Mark, now: datetime) -> bool:
+    return mark.deep_at is None or not now - DAY < mark.deep_at <= now
 
 
 def _start(feed: Feed, now: datetime) -> datetime:
@@ -335,7 +353,7 @@ def _start(feed: Feed, now: datetime) -> datetime:
     return BEGINNING if feed.start is None else now - feed.start
 
 
-def _word(error: ProviderError | None) -> str:
+def word(error: ProviderError | None) -> str:
     """An outcome in one word."""
     if error is None:
         return "complete"

@@ -1,89 +1,115 @@
 """One sweep: all pages that answer one request's chain. It ends well, or says why it did not; never forever.
 
 A chain is followed by `next`, best way first. A page that brings nothing fresh makes the sweep try the other
-ways that the page before it offered; only then it ends. Paging faults are mended here, once, for every
-provider.
+ways that the page before it offered; only then it ends. A window of an event feed is read in parts, the older
+first, each complete in itself. Paging faults are mended here, once, for every provider.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from aggregator.core.account import Account
-from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Want
+from aggregator.core.account import Account, FeedDefaults, FeedKind
+from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Source, Want, Window
 from aggregator.errors import ProviderError, Refused
 
 MAX_PAGES = 500
 BUDGET = timedelta(minutes=10)
+LARGEST_WINDOW = 2_500  # items; a larger one is halved, so that each part finishes and moves the cursor
+SMALLEST_SPAN = timedelta(seconds=2)
+SMALLEST_REFUSED = timedelta(days=1)
+TOO_LONG = ("page cap", "no progress", "time budget")
+"""Ends that a shorter window may not have."""
 
 Fetch = Callable[[Request], Page]
+First = tuple[Page, Reading]
 
 
 @dataclass(slots=True)
 class Sweep:
-    """What a sweep brought, and how it ended. `incomplete` says in one word why it cannot be relied on."""
+    """What a sweep brought, and how it ended. `incomplete` says in one word why it cannot be relied on;
+    `came` counts the items without those that came twice."""
 
     facts: list[Fact] = field(default_factory=list)
     wants: list[Want] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    totals: set[int] = field(default_factory=set)
-    received: int = 0
+    totals: list[int] = field(default_factory=list)
+    came: int = 0
     pages: int = 0
-    duplicates: bool = False
+    repeated: bool = False
     incomplete: str | None = None
     error: ProviderError | None = None
     started_at: datetime | None = None
     skew_s: float | None = None
+    began_at: datetime | None = None
     at: datetime | None = None
 
     def add(self, page: Page, reading: Reading) -> bool:
         """Take one page in; returns whether it brought anything fresh."""
-        fresh = reading.ids - self.seen
+        again = len(reading.ids & self.seen)
         self.facts.extend(reading.facts)
         self.wants.extend(reading.wants)
         self.skipped.extend(reading.skipped)
-        self.duplicates |= len(fresh) < len(reading.ids)
+        self.repeated |= again > 0
         self.seen |= reading.ids
+        self.came += reading.items - again
         self.pages += 1
-        if fresh or not reading.ids:
-            self.received += reading.items
         if reading.total is not None:
-            self.totals.add(reading.total)
+            self.totals.append(reading.total)
+        if self.began_at is None:
+            self.began_at, self.started_at = page.fetched_at, page.at
         self.at = page.fetched_at
-        if self.started_at is None:
-            self.started_at = page.at
         if page.provider_at is not None:
             self.skew_s = (page.provider_at - page.fetched_at).total_seconds()
-        return bool(fresh)
+        return again < len(reading.ids)
 
     @property
     def complete(self) -> bool:
         """Whether everything there was to read has been read."""
         return self.incomplete is None and self.error is None
 
+    @property
+    def short(self) -> bool:
+        """Whether less came than the provider counted at first: rows have moved from page to page."""
+        return bool(self.totals) and self.came < self.totals[0]
 
-def first_page(account: Account, ask: Ask, fetch: Fetch) -> tuple[Page, Reading]:
-    """The first page of an ask with a single chain. Errors of the provider are raised."""
-    return _page(account, account.adapter.plan(ask, account.options)[0], fetch)
+    def drifted(self, feed: FeedDefaults) -> bool:
+        """Whether the pages did not fit together. A listing may grow while it is read, a window may not; a
+        total that cannot be relied on shows drift only by moving, and rows show it by coming twice."""
+        if feed.kind is FeedKind.LISTING:
+            return self.short
+        moved = len(set(self.totals)) > 1
+        return moved or (self.short if feed.trust_totals else self.repeated)
 
 
-def _page(account: Account, request: Request, fetch: Fetch) -> tuple[Page, Reading]:
-    try:
-        page = fetch(request)
-    except Refused as refusal:
-        milder = account.adapter.milder and account.adapter.milder(request)
-        if refusal.status != 400 or not milder:
-            raise
-        page = fetch(milder)
-    return page, account.adapter.read(page, account.options)
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a window as it was read. `halved`: what came is worth keeping, its halves follow."""
+
+    window: Window
+    found: Sweep
+    last: bool
+    halved: bool = False
+
+    @property
+    def newest(self) -> datetime | None:
+        """How far the feed is known complete: the newest time of an event that the provider gave, within the
+        window (an open one ends with the provider's time of its page, which knows no parts of a second)."""
+        found = self.found
+        end = self.window.until or (found.started_at and found.started_at + timedelta(seconds=1))
+        told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT)
+        return max((at for at in told if end is None or at <= end), default=None)
+
+
+# --- one sweep ------------------------------------------------------------------------------------------
 
 
 def sweep(
     account: Account,
     ask: Ask,
     fetch: Fetch,
-    first: tuple[Page, Reading] | None = None,
+    first: First | None = None,
     asked: frozenset[str] = frozenset(),
     each_page: Callable[[Sweep], None] | None = None,
 ) -> Sweep:
@@ -100,12 +126,23 @@ def sweep(
     return found
 
 
+def _page(account: Account, request: Request, fetch: Fetch) -> First:
+    try:
+        page = fetch(request)
+    except Refused as refusal:
+        milder = account.adapter.milder and account.adapter.milder(request)
+        if refusal.status != 400 or not milder:
+            raise
+        page = fetch(milder)
+    return page, account.adapter.read(page, account.options)
+
+
 def _chain(
     account: Account,
     start: Request,
     fetch: Fetch,
     found: Sweep,
-    first: tuple[Page, Reading] | None,
+    first: First | None,
     asked: frozenset[str],
     each_page: Callable[[Sweep], None] | None,
 ) -> str | None:
@@ -125,6 +162,11 @@ def _chain(
             if request == start or not (ways or way_ended or emptied):
                 raise
             continue  # another way of paging that this server does not know
+        again = len(reading.ids & found.seen)
+        if 0 < again < len(reading.ids):
+            # Rows that came before count once: an offset after this page must not skip what is still to come.
+            request = replace(page.request, received=page.request.received - again)
+            reading = account.adapter.read(replace(page, request=request), account.options)
         fresh = found.add(page, reading)
         if each_page is not None:
             each_page(found)
@@ -134,9 +176,11 @@ def _chain(
         way_ended |= reading.last
         if fresh:
             ways = list(reading.next)
-        if found.started_at and page.at - found.started_at > BUDGET:
+        if found.began_at and page.fetched_at - found.began_at > BUDGET:
             return "time budget"
-    reached = bool(found.totals) and found.received >= max(found.totals)
+    if found.totals and max(found.totals) > 0 and not found.came:
+        return "contradiction"
+    reached = bool(found.totals) and found.came >= max(found.totals)
     return None if reached or way_ended or emptied else "no progress"
 
 
@@ -152,23 +196,98 @@ def _over(reading: Reading, found: Sweep, fresh: bool, other_ways: bool, asked: 
     return not (other_ways and found.totals and len(found.seen) < max(found.totals))
 
 
-def drifted(found: Sweep, trust_totals: bool) -> bool:
-    """Whether the pages of a complete sweep did not fit together."""
-    if found.pages < 2:
+# --- until its pages fit together -----------------------------------------------------------------------
+
+
+def steady(
+    account: Account,
+    ask: Ask,
+    fetch: Fetch,
+    feed: FeedDefaults,
+    first: First | None = None,
+    each_page: Callable[[Sweep], None] | None = None,
+) -> Sweep:
+    """Sweep again while the pages do not fit together; what any of the sweeps brought is kept. When the last
+    one does not settle it, it is incomplete, unless the provider's totals mean nothing anyway."""
+    found = sweep(account, ask, fetch, first, each_page=each_page)
+    settled = False
+    for _ in range(feed.resweeps):
+        if not found.complete or not found.drifted(feed):
+            return found
+        again = sweep(account, ask, fetch, each_page=each_page)
+        settled = _settles(again, found.seen)
+        again.facts[:0], again.wants[:0], again.skipped[:0] = found.facts, found.wants, found.skipped
+        again.seen |= found.seen
+        found = again
+    if found.complete and found.drifted(feed) and feed.trust_totals and not settled:
+        found.incomplete = "drift"
+    return found
+
+
+def _settles(again: Sweep, known: set[str]) -> bool:
+    """Whether a second look at drifting pages leaves nothing to doubt: its total stood still, and together
+    with the first all were seen, or it showed nothing new (then the list itself has rows twice)."""
+    if len(set(again.totals)) > 1:
         return False
-    if len(found.totals) > 1:
-        return True
-    if not trust_totals:
-        return found.duplicates
-    return bool(found.totals) and found.received < max(found.totals)
+    return again.seen <= known or len(again.seen | known) >= max(again.totals, default=0)
 
 
-def merged(sweeps: Iterable[Sweep]) -> Sweep:
-    """Several sweeps of one window as one: everything any of them brought, ended as the last one did."""
-    every = list(sweeps)
-    last = every[-1]
-    for earlier in every[:-1]:
-        last.facts[:0] = earlier.facts
-        last.wants[:0] = earlier.wants
-        last.skipped[:0] = earlier.skipped
-    return last
+# --- a window in parts ----------------------------------------------------------------------------------
+
+
+def in_parts(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch) -> Iterator[Part]:
+    """Read a window, one that is too large or refused in halves, the older first. Every part is read when
+    it is asked for, so that the one before can be recorded; nothing later is read once one is incomplete."""
+    ahead = [window]
+    while ahead:
+        window = ahead.pop()
+        found = _part(account, feed, window, fetch)
+        if isinstance(found, Window):
+            ahead.append(found)
+            continue
+        if found is None:
+            ahead.extend(_halves(window))
+            continue
+        if found.incomplete in TOO_LONG and found.pages > 1 and _span(window) > SMALLEST_SPAN:
+            yield Part(window, found, last=False, halved=True)
+            ahead.extend(_halves(window))
+            continue
+        yield Part(window, found, last=not ahead)
+        if not found.complete:
+            return
+
+
+def _part(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch) -> Sweep | Window | None:
+    """A window as it was read, or as it is to be read: frozen (a window), or in halves (None)."""
+    try:
+        page, reading = first = _page(account, account.adapter.plan(window, account.options)[0], fetch)
+    except Refused as refusal:
+        if refusal.status == 400 and _span(window) > SMALLEST_REFUSED:
+            return None
+        return Sweep(error=refusal)
+    except ProviderError as error:
+        return Sweep(error=error)
+    if window.until is None and reading.more:
+        # More than one page: freeze the window at the provider's own time, so that no row is added to it.
+        return replace(window, until=_frozen(window, page, reading))
+    if (reading.total or 0) > LARGEST_WINDOW and _span(window) > SMALLEST_SPAN:
+        return None
+    return steady(account, window, fetch, feed, first)
+
+
+def _frozen(window: Window, page: Page, reading: Reading) -> datetime:
+    """The provider's time of a page; its newest event, where that time lies before the window."""
+    if page.at > window.since:
+        return page.at
+    return max((fact.as_of for fact in reading.facts), default=window.since)
+
+
+def _halves(window: Window) -> tuple[Window, Window]:
+    """The newer half and the older; both hold the moment between them."""
+    assert window.until is not None, "only a window with an end has a middle"
+    middle = window.since + (window.until - window.since) / 2
+    return replace(window, since=middle), replace(window, until=middle)
+
+
+def _span(window: Window) -> timedelta:
+    return timedelta(0) if window.until is None else window.until - window.since

@@ -45,7 +45,7 @@ class Notifier:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
             out.settimeout(1.0)
             out.connect(address)
-            out.send(message.encode())
+            out.send(message.encode(errors="replace"))
 
 
 def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:

@@ -1,11 +1,13 @@
 """The configuration: what is read, what is refused and how it is said."""
 
 import dataclasses
+import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +58,7 @@ def mistakes(read: Read, text: str, **environ: str) -> tuple[str, ...]:
 def test_an_empty_file_is_a_configuration(read: Read, tmp_path: Path) -> None:
     config = read("")
     assert config.accounts == {}
-    assert config.keep_ended == timedelta(days=14)
+    assert config.waiting.keep_ended == timedelta(days=14)
     assert config.database.schema == "porting"
     assert database_url(config, {}) == f"sqlite:///{tmp_path}/aggregator.db"
 
@@ -352,6 +354,66 @@ def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
         load(path, providers.load, {})
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "b.toml", providers.load, {})
+
+
+ODD_VALUES = [
+    *(
+        "5",
+        "-1",
+        "0",
+        "true",
+        "1.5",
+        "nan",
+        "2026-01-31",
+        "2026-01-31T00:00:00",
+        "10:00:00",
+        "[]",
+        "[{}]",
+        "{}",
+    ),
+    *('""', '" "', '"é\\u202e"', "{ a = 1 }", str(2**70), f'"{"x" * 500}"'),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_whatever_stands_at_a_key_is_read_or_named(read: Read, odd: str) -> None:
+    whole = tomllib.loads(re.sub(EVERY_KEY, "", example(), flags=re.MULTILINE))
+    for place in places(whole):
+        text = "".join(
+            f"{json.dumps(key)} = {with_odd(value, odd, place, key)}\n" for key, value in whole.items()
+        )
+        try:
+            config = read(text)
+        except ConfigError as error:
+            assert_named(place, error)
+        else:
+            assert read(shown(config)) == config
+
+
+def assert_named(place: tuple[str, ...], error: ConfigError) -> None:
+    """Each mistake begins with the key that is wrong, or one below it."""
+    for mistake in error.mistakes:
+        assert mistake.replace('"', "").startswith(".".join(place)), mistake
+
+
+def places(table: dict[str, Any], *above: str) -> Iterator[tuple[str, ...]]:
+    """The path of every key and table."""
+    for key, value in table.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from places(value, *above, key)
+
+
+def with_odd(value: Any, odd: str, place: tuple[str, ...], *above: str) -> str:
+    """A value as inline TOML, with something odd at one place."""
+    if above == place:
+        return odd
+    if isinstance(value, dict):
+        inner = (
+            f"{json.dumps(key)} = {with_odd(one, odd, place, *above, key)}" for key, one in value.items()
+        )
+        return f"{{ {', '.join(inner)} }}"
+    return json.dumps(value)
 
 
 # --- finding, database, showing -------------------------------------------------------------------------

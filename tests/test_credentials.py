@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.credentials import LONGEST, Secret, is_reference, secret
+from aggregator.credentials import LONGEST, READ, Secret, is_reference, secret
 from aggregator.errors import ConfigError
 
 
@@ -74,7 +74,7 @@ def test_without_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enviro
     "content",
     [
         *(b"", b"\n", b"  \n", b"hunter2\nhunter2\n", b"hun\tter2", b"hun\x00ter2", b"\xffhunter2"),
-        *(b"\xef\xbb\xbfhunter2", b"hunter2" * LONGEST),
+        *(b"\xef\xbb\xbfhunter2", b"hunter2" * LONGEST, b" hunter2", b"hunter2 \n"),
     ],
 )
 def test_broken_content_is_refused_and_not_repeated(tmp_path: Path, content: bytes) -> None:
@@ -100,6 +100,45 @@ def test_what_is_no_reference_is_not_repeated(tmp_path: Path, text: str) -> None
     with pytest.raises(ConfigError) as caught:
         secret(text, tmp_path, {})
     assert str(caught.value) == "write credential:NAME, file:PATH or env:NAME, never the secret itself"
+
+
+def test_a_link_is_judged_by_what_it_leads_to(tmp_path: Path) -> None:
+    kept = lay(tmp_path / "kept")
+    (tmp_path / "key").symlink_to(kept)
+    assert secret("file:key", tmp_path, {}).reveal() == "hunter2"
+    kept.chmod(0o644)
+    with pytest.raises(ConfigError, match="others can read or write"):
+        secret("file:key", tmp_path, {})
+    kept.unlink()
+    with pytest.raises(ConfigError, match="No such file"):
+        secret("file:key", tmp_path, {})
+
+
+def test_a_credential_of_systemd_may_be_a_link_too(tmp_path: Path) -> None:
+    lay(tmp_path / "elsewhere", mode=0o444)
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "main").symlink_to(tmp_path / "elsewhere")
+    (folder / "gone").symlink_to(tmp_path / "nothing")
+    environ = {"CREDENTIALS_DIRECTORY": str(folder)}
+    assert secret("credential:main", Path(), environ).reveal() == "hunter2"
+    with pytest.raises(ConfigError, match="No such file"):
+        secret("credential:gone", Path(), environ)
+
+
+def test_root_is_held_to_the_same_rule(tmp_path: Path) -> None:
+    """Root can read any file; what counts is who else can."""
+    path = lay(tmp_path / "key", mode=0o004)
+    with pytest.raises(ConfigError, match="others can read or write|Permission denied"):
+        secret(f"file:{path}", tmp_path, {})
+
+
+def test_a_replaced_file_is_read_anew(tmp_path: Path) -> None:
+    lay(tmp_path / "key", b"first")
+    assert secret("file:key", tmp_path, {}).reveal() == "first"
+    lay(tmp_path / "new", b"second").rename(tmp_path / "key")
+    assert secret("file:key", tmp_path, {}).reveal() == "second"
+    assert {"first", "second"} <= READ
 
 
 def test_what_is_not_a_file(tmp_path: Path) -> None:

@@ -1,19 +1,31 @@
 """The verbs around the program: config, db, providers, simulate, demo."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, Field, fields
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from aggregator.cli import output, setup
-from aggregator.cli.app import BAD_NEWS, OK, app
-from aggregator.config import database_url, example, shown
+from aggregator.cli import output
+from aggregator.cli.app import BAD_NEWS, OK, SET_UP, app
+from aggregator.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from aggregator.adapter import Adapter
+    from aggregator.config import Config
 
 config_app = typer.Typer(no_args_is_help=True, help="The configuration: an example, or the one in force.")
-db_app = typer.Typer(no_args_is_help=True, help="The database: upgrade its schema, check it.")
-app.add_typer(config_app, name="config")
-app.add_typer(db_app, name="db")
+db_app = typer.Typer(
+    no_args_is_help=True, help="The database: upgrade its schema, check it, let others read it."
+)
+app.add_typer(config_app, name="config", rich_help_panel=SET_UP)
+app.add_typer(db_app, name="db", rich_help_panel=SET_UP)
 
 
 @config_app.command("example")
@@ -22,13 +34,21 @@ def config_example() -> int:
 
     Example: [bold]porting-aggregator config example > config/aggregator.toml[/]
     """
+    from aggregator.config import example
+
     typer.echo(example(), nl=False)
     return OK
 
 
 @config_app.command("show")
 def config_show() -> int:
-    """Print the configuration in force, secrets masked."""
+    """Print the configuration in force, secrets masked.
+
+    Example: [bold]porting-aggregator --config /etc/porting-aggregator/aggregator.toml config show[/]
+    """
+    from aggregator.cli import setup
+    from aggregator.config import shown
+
     typer.echo(shown(setup.configuration()), nl=False)
     return OK
 
@@ -39,17 +59,18 @@ def db_upgrade() -> int:
 
     Example: [bold]porting-aggregator db upgrade[/]
     """
-    from aggregator.store import engine as engines
+    from sqlalchemy import make_url
+
+    from aggregator.config import database_url
     from aggregator.store import schema
 
-    config = setup.configuration()
-    setup.logging(config, quiet=True)
-    engine = engines.connect(database_url(config, os.environ, owner=True), config.database.schema_)
-    try:
-        before, after = schema.upgrade(engine)
-    finally:
-        engines.close(engine)
-    typer.echo(f"schema {after}" if before == after else f"schema {before or 'none'} → {after}")
+    with _owner() as (config, engine):
+        url = database_url(config, os.environ)
+        writer = make_url(url).username if config.database.owner_url else None
+        before, after = schema.upgrade(engine, writer)
+        typer.echo(f"schema {after}" if before == after else f"schema {before or 'none'} → {after}")
+        if engine.dialect.name == "sqlite" and before not in (None, after):
+            typer.echo(f"a copy of what was there before: {schema.kept_beside(engine, str(before))}")
     return OK
 
 
@@ -59,87 +80,156 @@ def db_check() -> int:
 
     Example: [bold]porting-aggregator db check[/]
     """
+    from aggregator.cli import setup
     from aggregator.store import schema
 
     with setup.reader() as reader:
         schema.require(reader.engine)
         if reader.engine.dialect.name == "sqlite":
-            for row in reader.query("pragma quick_check", {}):
-                if row["quick_check"] != "ok":
-                    typer.echo(f"BAD {row['quick_check']}")
-                    return BAD_NEWS
+            try:
+                found = [row["quick_check"] for row in reader.query("pragma quick_check", {})]
+            except StoreError as error:  # a file can be too broken to be checked
+                found = [str(error)]
+            if found != ["ok"]:
+                for fault in found:
+                    typer.echo(f"BAD {fault}")
+                return BAD_NEWS
         typer.echo(f"schema {schema.head()}, ok")
     return OK
 
 
-@app.command()
-def providers(
-    name: Annotated[str | None, typer.Argument(help="One provider: its feeds, options and words.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+@db_app.command("grant-reader")
+def db_grant_reader(
+    role: Annotated[str, typer.Argument(help="The Postgres role; it is made if it is not there.")],
 ) -> int:
-    """The providers that can be polled.
+    """Let a Postgres role read the views, and nothing else.
 
-    Example: [bold]porting-aggregator providers telnyx[/]
+    Example: [bold]porting-aggregator db grant-reader dashboards[/]
     """
-    from aggregator import providers as known
+    from aggregator.store.grants import grant_reader
 
-    if name is None:
-        rows: list[dict[str, Any]] = []
-        for provider in known.names():
-            adapter = known.load(provider)
-            rows.append(
-                {
-                    "provider": provider,
-                    "label": adapter.label,
-                    "base_url": adapter.base_url,
-                    "feeds": list(adapter.feeds),
-                }
-            )
-        output.lines(rows) if json else output.table(rows, ["provider", "label", "base_url", "feeds"], "none")
-        return OK
-    _provider(name, json)
+    with _owner() as (_, engine):
+        made = grant_reader(engine, role)
+    typer.echo(f"{role} can read the views" + (" (made just now: give it a password)" if made else ""))
     return OK
 
 
-def _provider(name: str, json: bool) -> None:
-    from dataclasses import fields
+@contextmanager
+def _owner() -> Iterator[tuple["Config", "Engine"]]:
+    """The database as its owner, for what the daemon's role may not do."""
+    from aggregator.cli import setup
+    from aggregator.config import database_url
+    from aggregator.store import engine as engines
 
+    config = setup.configuration()
+    setup.logging(config, quiet=True)
+    engine = engines.connect(database_url(config, os.environ, owner=True), config.database.schema)
+    try:
+        yield config, engine
+    finally:
+        engines.close(engine)
+
+
+@app.command(rich_help_panel=SET_UP)
+def providers(
+    name: Annotated[
+        str | None, typer.Argument(help="One provider: its feeds, options and words.", metavar="[NAME]")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> int:
+    """The providers that can be polled; with a name, its feeds, options and words.
+
+    Examples: [bold]porting-aggregator providers[/] · [bold]porting-aggregator providers telnyx[/]
+    """
     from aggregator import providers as known
 
-    adapter = known.load(name)
-    feeds = [
-        {
-            "feed": feed,
-            "kind": str(d.kind),
-            "every": str(d.every),
-            "lookback": str(d.lookback),
-            "first_look": str(d.start or "all"),
-        }
-        for feed, d in adapter.feeds.items()
-    ]
-    options = [{"option": option.name, "type": str(option.type)} for option in fields(adapter.options)]
-    words = [
-        {
-            "vocabulary": str(vocabulary),
-            "word": word,
-            "meaning": str(meaning.value),
-            "basis": str(meaning.basis),
-        }
-        for vocabulary, table in adapter.words.items()
-        for word, meaning in table.items()
-    ]
-    words += [
-        {"vocabulary": "reason", "word": word, "meaning": reason.code, "basis": str(reason.basis)}
-        for word, reason in adapter.reasons.items()
-    ]
-    if json:
-        output.lines([*feeds, *options, *words])
-        return
-    output.table(feeds, ["feed", "kind", "every", "lookback", "first_look"], "no feeds", title=adapter.label)
-    typer.echo()
-    output.table(options, ["option", "type"], "no options")
-    typer.echo()
-    output.table(words, ["vocabulary", "word", "meaning", "basis"], "no words")
+    if name is not None:
+        _provider(known.load(name), json)
+        return OK
+    rows: list[dict[str, Any]] = []
+    for provider in known.names():
+        adapter = known.load(provider)
+        feeds = list(adapter.feeds)
+        rows.append(
+            {"provider": provider, "label": adapter.label, "base_url": adapter.base_url, "feeds": feeds}
+        )
+    output.lines(rows) if json else output.table(rows, ["provider", "label", "base_url", "feeds"], "none")
+    return OK
+
+
+def _provider(adapter: "Adapter", json: bool) -> None:
+    """Each of its tables; as JSON lines, `table` says which one a line belongs to."""
+    tables = {
+        "feeds": [
+            {
+                "feed": feed,
+                "kind": str(defaults.kind),
+                "every": _duration(defaults.every),
+                "lookback": _duration(defaults.lookback) or "–",
+                "first_look": _duration(defaults.start) if defaults.start else "all",
+            }
+            for feed, defaults in adapter.feeds.items()
+        ],
+        "options": [
+            {"option": option.name, "type": _type(option.type), "default": _default(adapter, option)}
+            for option in fields(adapter.options)
+        ],
+        "words": [
+            {
+                "vocabulary": str(vocabulary),
+                "word": word,
+                "meaning": str(meaning.value),
+                "basis": str(meaning.basis),
+            }
+            for vocabulary, words in adapter.words.items()
+            for word, meaning in words.items()
+        ]
+        + [
+            {"vocabulary": "reason", "word": word, "meaning": reason.code, "basis": str(reason.basis)}
+            for word, reason in adapter.reasons.items()
+        ],
+    }
+    for table, rows in tables.items():
+        if json:
+            output.lines({"table": table, **row} for row in rows)
+        elif rows:
+            output.table(rows, list(rows[0]), "", title=f"{adapter.label}: {table}")
+            typer.echo()
+
+
+def _duration(span: timedelta | None) -> str:
+    """A span as the configuration writes it.
+
+    >>> _duration(timedelta(days=30)), _duration(timedelta(minutes=2)), _duration(timedelta(0))
+    ('30d', '2m', '')
+    """
+    left = int(span.total_seconds()) if span else 0
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        if left and left % seconds == 0:
+            return f"{left // seconds}{unit}"
+    return ""
+
+
+def _type(kind: Any) -> str:
+    """An option's type for people.
+
+    >>> _type(Literal["auto", "token"]), _type(str | None)
+    ('auto | token', 'str')
+    """
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    return kind.__name__ if isinstance(kind, type) else str(kind).removesuffix(" | None")
+
+
+def _default(adapter: "Adapter", option: "Field[Any]") -> str:
+    """What an option is where nothing is said; region and time zone are the provider's."""
+    if option.name in ("region", "time_zone"):
+        return str(getattr(adapter, option.name))
+    if option.default is MISSING:
+        return "(must be given)"
+    if isinstance(option.default, bool):
+        return str(option.default).lower()
+    return "(not set)" if option.default is None else str(option.default)
 
 
 @app.command(

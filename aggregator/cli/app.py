@@ -2,16 +2,23 @@
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aggregator import __version__
-from aggregator.errors import ConfigError, FetchError, ProviderError, SchemaError, StoreError
+from aggregator.errors import ConfigError, FetchError, ProviderError, SchemaError, Stopped, StoreError
 
 OK, BAD_NEWS, USAGE, POSITION, INTERNAL, TRY_LATER, DENIED, CONFIG = 0, 1, 2, 65, 70, 75, 77, 78
+INTERRUPTED = 130  # Typer's word for Ctrl-C
+VERBS = ("polling", "reading", "following", "life", "admin")
+"""The modules that declare verbs, in the order in which `--help` shows them."""
+READ = "Reading what is known"
+SET_UP = "Setting up"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,13 +76,18 @@ def say(message: str) -> None:
 
 def run(argv: list[str]) -> int:
     """Run a verb and translate its errors: by type, never by message."""
-    from aggregator.cli import admin, polling, reading
-
-    assert admin and polling and reading
+    for verbs in VERBS:
+        import_module(f"aggregator.cli.{verbs}")
     try:
+        "".join(argv).encode()
         result = app(args=argv, prog_name="porting-aggregator", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else OK
+    except SystemExit as error:  # so Typer ends a completion, and a verb whose output nobody reads any more
+        cause = error.__context__
+        return _unwritten(cause) if isinstance(cause, OSError) else int(error.code or OK)
     except ConfigError as error:
         for mistake in error.mistakes:
             say(mistake)
@@ -83,16 +95,17 @@ def run(argv: list[str]) -> int:
     except SchemaError as error:
         say(str(error))
         return CONFIG
-    except (StoreError, FetchError) as error:
+    except (StoreError, FetchError, Stopped) as error:
         say(str(error))
         return TRY_LATER
     except ProviderError as error:
         say(str(error))
         return BAD_NEWS
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); say nothing, also not at the interpreter's last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+    except UnicodeEncodeError:
+        say("the arguments are not UTF-8 text")
+        return USAGE
+    except OSError as error:
+        return _unwritten(error)
     except KeyboardInterrupt:
         say("stopped")
         return TRY_LATER
@@ -102,7 +115,26 @@ def run(argv: list[str]) -> int:
             return int(error.exit_code)
         if type(error).__name__ in ("Exit", "Abort"):
             return int(getattr(error, "exit_code", BAD_NEWS))
-        import structlog
+        return _internal()
 
-        structlog.get_logger().exception("internal.error")
-        return INTERNAL
+
+def _unwritten(error: OSError) -> int:
+    """Standard output could not be written. A reader of ours that went away (`| head`) is no news; whatever is
+    still unwritten is dropped, so that the interpreter's last flush says nothing either."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return OK
+    say(f"cannot go on: {error}")
+    return TRY_LATER
+
+
+def _internal() -> int:
+    import structlog
+
+    from aggregator import logs
+
+    if not structlog.is_configured():
+        logs.configure("info", GLOBALS.log_format or "auto")
+    structlog.get_logger().exception("internal.error")
+    return INTERNAL

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aggregator import accounts, providers
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, OK, say
-from aggregator.cli.polling import poll_one
+from aggregator.cli.asking import poll_one
 from aggregator.cli.screen import Screen, save
 from aggregator.config import Config, load
 from aggregator.once import Verdict
@@ -86,7 +86,7 @@ def run(seconds: int, keep: Path, picture: Path | None = None) -> int:
     )
     with start(*arguments, "--fault", "empty_payload=0.15", "--fault", "late=0.05") as sim:
         config = _configured(folder, sim)
-        setup.logging(config, (sim.telnyx_key, sim.fonedynamics_token), quiet=True)
+        setup.logging(config, quiet=True)
         _quiet()
         sim.advance(HISTORY * 86_400)
         story = Story(time.monotonic(), seconds)
@@ -132,7 +132,7 @@ def _reading(config: Config) -> Iterator["Reader"]:
     from aggregator.config import database_url
     from aggregator.store.queries import open_reader
 
-    reader = open_reader(database_url(config, os.environ), config.database.schema_)
+    reader = open_reader(database_url(config, os.environ), config.database.schema)
     try:
         yield reader
     finally:
@@ -257,11 +257,16 @@ def _told(rows: list[dict[str, Any]]) -> list[tuple[str | None, str, str]]:
             words.append(
                 (
                     row["occurred_at"],
-                    row["customer_reference"] or row["order_id"],
+                    row["customer_reference"] or _unnamed(row),
                     f"{what}{late}",
                 )
             )
     return words
+
+
+def _unnamed(row: dict[str, Any]) -> str:
+    """An order without a customer's name: a port-out, usually."""
+    return f"{row['direction'].replace('_', '-')} {row['order_id'].rsplit('/', 1)[1][:8]}"
 
 
 def _day(text: str) -> str:

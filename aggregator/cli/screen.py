@@ -122,7 +122,7 @@ def _waiting(rows: list[dict[str, Any]], total: int, now: datetime) -> Renderabl
     grid = _grid("customer", "numbers", "provider", "why", "since", "deadline")
     for row in rows:
         grid.add_row(
-            row["customer_reference"] or row["provider_order_id"],
+            row["customer_reference"] or row["support_key"] or row["provider_order_id"],
             str(row["numbers_total"]),
             row["provider"],
             Text(output.printable(row["why"] or ""), style="yellow"),

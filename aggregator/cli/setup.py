@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aggregator import logs, providers
+from aggregator import credentials, logs, providers
 from aggregator.accounts import account_of
 from aggregator.cli.app import GLOBALS
 from aggregator.config import AccountConfig, Config, database_url, find, load
@@ -29,10 +29,11 @@ def configuration() -> Config:
     return load(path, providers.load, os.environ)
 
 
-def logging(config: Config, secrets: tuple[str, ...] = (), quiet: bool = False) -> None:
-    """Set logging up; a quiet verb shows warnings only, unless asked otherwise."""
+def logging(config: Config, quiet: bool = False) -> None:
+    """Set logging up; a quiet verb shows warnings only, unless asked otherwise. Every secret that this process
+    reads is hidden."""
     level = GLOBALS.log_level or ("warning" if quiet else config.log.level)
-    logs.configure(level, GLOBALS.log_format or config.log.format, secrets)
+    logs.configure(level, GLOBALS.log_format or config.log.format, credentials.READ)
 
 
 def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
@@ -49,7 +50,7 @@ def store(config: Config) -> Iterator["Store"]:
     """The database to write, closed cleanly."""
     from aggregator.store import open_store
 
-    opened = open_store(database_url(config, os.environ), config.database.schema_)
+    opened = open_store(database_url(config, os.environ), config.database.schema)
     try:
         opened.sync(
             [account_of(account) for account in config.accounts.values()], config.waiting.keep_ended, now()
@@ -65,7 +66,7 @@ def reader() -> Iterator["Reader"]:
     from aggregator.store.queries import open_reader
 
     config = configuration()
-    opened = open_reader(database_url(config, os.environ), config.database.schema_)
+    opened = open_reader(database_url(config, os.environ), config.database.schema)
     try:
         yield opened
     finally:

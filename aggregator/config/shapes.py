@@ -21,11 +21,6 @@ class Database:
     owner_url: DatabaseUrl | None = None
     schema: Schema = "porting"
 
-    @property
-    def schema_(self) -> str:
-        """The schema again, under a name that pydantic leaves free."""
-        return self.schema
-
 
 @dataclass(frozen=True)
 class Log:
@@ -110,8 +105,3 @@ class Config:
     waiting: Waiting = Waiting()
     stuck: Mapping[str, timedelta] = field(default_factory=lambda: dict(STUCK))
     http: Http = Http()
-
-    @property
-    def keep_ended(self) -> timedelta:
-        """How long an ended order that needs us stays on the work list."""
-        return self.waiting.keep_ended

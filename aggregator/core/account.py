@@ -87,6 +87,7 @@ class Adapter:
     pacing: Pacing = Pacing()
     options: type[Options] = Options
     auth_user: Callable[[Options], str] | None = None
+    auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether

@@ -1,27 +1,28 @@
-"""Before, after → changes. A change row for every column that was told or decided; none for a column that
-only follows from others (`FOLLOWS`), unless it moved alone, so the rows alone rebuild the order.
+"""Before, after → changes: a row for every column that moved, so the rows alone rebuild the order. Left out
+are only the columns that depend on the clock, and what a number merely copies from its order.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
-from typing import TypeVar
+from operator import attrgetter, itemgetter
+from typing import Any, TypeAlias
 
-from aggregator.core.fold import stamp
+from aggregator.core.fold import said_of_order, stamp
 from aggregator.core.model import NOT_TOLD, Change, Fact, Moment, Source, State, Status
-from aggregator.core.rollup import state_of
 from aggregator.core.standing import (
+    COPIED,
     NUMBER_FIELDS,
     ORDER_FIELDS,
     Number,
-    Order,
+    NumberTold,
     Stamp,
     Standing,
+    Told,
     Value,
 )
-from aggregator.core.states import is_expected, is_regression
-
-T = TypeVar("T")
+from aggregator.core.states import is_expected, is_regression, state_of
 
 KINDS = {
     "state": "state_changed",
@@ -44,27 +45,15 @@ KINDS = {
     "sub_account": "reference_changed",
     "messaging_state": "messaging_changed",
     "activation_state": "activation_changed",
+    "carrier_status_raw": "raw_status_changed",
     "parent_order_id": "order_linked",
 }
-"""The kind of change by column; every other column makes `attribute_changed`."""
-
-FOLLOWS = {
-    "is_open": ("state", "deleted_at"),
-    "foc_is_firm": ("state", "confirmed_foc_on"),
-    "messaging_open": ("state", "messaging_state"),
-    "numbers_ported": ("state",),
-    "numbers_open": ("state",),
-    "numbers_ended_unported": ("state",),
-    "numbers_active": (),
-    "rollup_state": ("state",),
-    "is_mixed": (),
-    "state_since": ("state",),
-    "waiting_since": ("waiting_on",),
-    "deletion_basis": ("deleted_at",),
-}
-"""Columns that follow from others: from those named here, or (the empty ones) from the order's numbers."""
+"""The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""
 
 CLOCK = frozenset({"deadline_at", "deadline_kind"})
+_ORDER = tuple(name for name in ORDER_FIELDS if name not in CLOCK)
+_order_values, _number_values = attrgetter(*_ORDER), attrgetter(*NUMBER_FIELDS)
+_COPIES = tuple(name in COPIED for name in NUMBER_FIELDS)
 
 
 def diff(before: Standing | None, after: Standing, because: Fact) -> tuple[Change, ...]:
@@ -75,177 +64,140 @@ def diff(before: Standing | None, after: Standing, because: Fact) -> tuple[Chang
 def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterator[Change]:
     told = because.as_of if because.source is Source.EVENT else None
     if before is None:
-        yield Change("order_seen", new=_object(after.order, ORDER_FIELDS), occurred_at=told)
+        order = dict(zip(_ORDER, _order_values(after.order), strict=True))
+        yield Change("order_seen", new=_json(order), occurred_at=told)
     else:
-        yield from differences(before.order, after.order, because)
+        yield from _moved(_ORDER, _order_values(before.order), _order_values(after.order), "", told)
         yield from _late(before, after, because)
     for key, number in after.numbers.items():
         known = before.numbers.get(key) if before else None
-        yield from _number(key, known, number, told)
+        if known is None:
+            here = dict(zip(NUMBER_FIELDS, _own_values(number), strict=True))
+            yield Change("number_added", "number_key", None, _json(here), key, told)
+        elif known is not number:
+            yield from _moved(NUMBER_FIELDS, _own_values(known), _own_values(number), key, told)
     if because.comment and (before is None or because.comment.id not in before.told.comments):
-        yield Change(
-            "comment_added", "comment", None, because.comment.id, occurred_at=because.comment.at or told
-        )
-    if because.documents_changed:
+        at = because.comment.at or told
+        yield Change("comment_added", "comment", None, because.comment.id, occurred_at=at)
+    if because.documents_changed and (before is None or because.source_id not in before.told.documents):
         yield Change("document_changed", "documents", occurred_at=told)
 
 
-# --- the order ------------------------------------------------------------------------------------------
+def _own_values(number: Number) -> tuple[Value, ...]:
+    """A number's columns; those that it only copies from its order are absent."""
+    values: tuple[Value, ...] = _number_values(number)
+    if number.own:
+        return values
+    return tuple(None if copy else value for copy, value in zip(_COPIES, values, strict=True))
 
 
-def differences(before: Order, after: Order, because: Fact) -> Iterator[Change]:
-    """A change for every column that moved and does not merely follow."""
-    told = because.as_of if because.source is Source.EVENT else None
-    moved = [name for name in ORDER_FIELDS if getattr(before, name) != getattr(after, name)]
-    for name in moved:
-        if name in CLOCK or _implied(name, moved, after, because):
-            continue
-        old, new = getattr(before, name), getattr(after, name)
-        if name == "deleted_at":
-            kind = "order_deleted" if new else "order_reappeared"
-        elif name == "raw_status" and "state" not in moved:
-            kind = "raw_status_changed"
-        else:
-            kind = KINDS.get(name, "attribute_changed")
-        step = name == "state"
+def _moved(
+    names: tuple[str, ...],
+    before: tuple[Value, ...],
+    after: tuple[Value, ...],
+    number_key: str,
+    told: datetime | None,
+    late: bool = False,
+) -> Iterator[Change]:
+    moved = [(name, old, new) for name, old, new in zip(names, before, after, strict=True) if old != new]
+    state_moved = any(name == "state" for name, _, _ in moved)
+    for name, old, new in moved:
+        step = (State(str(old)), State(str(new))) if name == "state" and old and new else None
         yield Change(
-            kind,
+            _kind(name, old, new, state_moved),
             name,
             as_text(old),
             as_text(new),
-            occurred_at=told,
-            regression=step and is_regression(State(old), State(new)),
-            unexpected=step and not is_expected(State(old), State(new)),
+            number_key,
+            told,
+            late,
+            regression=step is not None and is_regression(*step),
+            unexpected=step is not None and not is_expected(*step),
         )
 
 
-def _implied(name: str, moved: list[str], after: Order, because: Fact) -> bool:
-    """Whether a reader of the other rows knows this column already."""
-    if name in ("state_since", "waiting_since"):
-        leader = FOLLOWS[name][0]
-        return leader in moved and getattr(after, name) == because.as_of
-    return name in FOLLOWS
+def _kind(name: str, old: Value, new: Value, state_moved: bool) -> str:
+    if name == "raw_status" and not state_moved:
+        return "raw_status_changed"
+    if name == "is_current":
+        return "number_added" if new else "number_removed"
+    if name == "deleted_at" and (old is None or new is None):
+        return "order_deleted" if new else "order_reappeared"
+    return KINDS.get(name, "attribute_changed")
+
+
+# --- what comes late ------------------------------------------------------------------------------------
+
+_Columns: TypeAlias = tuple[tuple[str, ...], Callable[[Any], tuple[Value, ...]]]
+
+
+def _status_columns(status: Status | None) -> tuple[Value, ...]:
+    if status is None:
+        return (None, None, ())
+    reasons = sorted({reason.meaning.code for reason in status.reasons if reason.meaning})
+    return (state_of(status), status.raw, tuple(reasons))
+
+
+def _date_columns(moment: Moment | None) -> tuple[Value, ...]:
+    return (moment.on, moment.at) if moment else (None, None)
+
+
+_ORDER_HISTORY: Mapping[str, _Columns] = {
+    "status": (("state", "raw_status", "reasons"), _status_columns),
+    "confirmed": (("confirmed_foc_on", "confirmed_foc_at"), _date_columns),
+    "messaging": (("messaging_state",), lambda word: (word and word.meaning,)),
+}
+_NUMBER_HISTORY: Mapping[str, _Columns] = {
+    "status": (("state", "raw_status"), lambda s: _status_columns(s)[:2])
+}
+"""The facets whose past steps are told, even late, each with the columns it shows in."""
 
 
 def _late(before: Standing, after: Standing, because: Fact) -> Iterator[Change]:
     """Steps that a late fact shows to have lain between two known ones. They tell history; what stands, and
     what was reported as a step before, stays."""
     at = stamp(because)
-    if because.status is not None and because.status is not after.told.statuses[-1][1]:
-        yield from _late_step(after.told.statuses, at, because, "")
+    yield from _late_steps(before.told, after.told, _ORDER_HISTORY, at, "")
     for said in because.numbers.numbers if because.numbers else ():
-        trail = after.told.numbers[said.key].statuses
-        known = said.key in before.numbers and before.numbers[said.key].own
-        if said.status is not NOT_TOLD and known:
-            yield from _late_step(trail, at, because, said.key)
-    if because.dates and because.dates.confirmed is not NOT_TOLD:
-        earlier, here, later = _around(after.told.confirmed, at)
-        if later is not None and here not in (earlier, later[0]):
-            old, new = _day(earlier), _day(here)
-            if old != new:
-                yield Change(
-                    "date_changed", "confirmed_foc_on", old, new, occurred_at=because.as_of, late=True
-                )
+        known = before.told.numbers.get(said.key)
+        if known is not None and said.status is not NOT_TOLD:
+            yield from _late_steps(known, after.told.numbers[said.key], _NUMBER_HISTORY, at, said.key)
 
 
-def _late_step(
-    trail: tuple[tuple[Stamp, Status], ...], at: Stamp, because: Fact, number_key: str
+def _late_steps(
+    before: Told | NumberTold,
+    after: Told | NumberTold,
+    history: Mapping[str, _Columns],
+    at: Stamp,
+    number_key: str,
 ) -> Iterator[Change]:
-    earlier, here, later = _around(trail, at)
-    if later is None or here is None:
-        return
-    same = {(state_of(s), s.raw) for s in (earlier, later[0]) if s is not None}
-    if (state_of(here), here.raw) in same:
-        return
-    old = state_of(earlier) if earlier else None
-    new = state_of(here)
-    if old is new:
-        raw = earlier.raw if earlier else None
-        yield Change("raw_status_changed", "raw_status", raw, here.raw, number_key, because.as_of, late=True)
-        return
-    yield Change(
-        "state_changed",
-        "state",
-        as_text(old),
-        as_text(new),
-        number_key,
-        because.as_of,
-        late=True,
-        regression=old is not None and is_regression(old, new),
-        unexpected=old is not None and not is_expected(old, new),
-    )
-
-
-def _around(trail: Iterable[tuple[Stamp, T]], at: Stamp) -> tuple[T | None, T | None, tuple[T] | None]:
-    """The values before, at and after a stamp; what comes after is boxed, for it may itself be None."""
-    earlier: T | None = None
-    here: T | None = None
-    for place, value in trail:
-        if place < at:
-            earlier = value
-        elif place == at:
-            here = value
-        else:
-            return earlier, here, (value,)
-    return earlier, here, None
-
-
-def _day(moment: Moment | None) -> str | None:
-    return moment.on.isoformat() if moment else None
-
-
-# --- its numbers ----------------------------------------------------------------------------------------
-
-_COPIED = frozenset({"state", "raw_status", "mapping_basis", "state_since", "ported_at"})
-_NUMBER_FOLLOWS = {"state_since": "state", "removed_at": "is_current"}
-
-
-def _number(key: str, before: Number | None, after: Number, told: datetime | None) -> Iterator[Change]:
-    if before is None:
-        yield Change("number_added", "number_key", None, _object(after, NUMBER_FIELDS), key, told)
-        return
-    if before == after:
-        return
-    moved = [name for name in NUMBER_FIELDS if getattr(before, name) != getattr(after, name)]
-    for name in moved:
-        old, new = getattr(before, name), getattr(after, name)
-        if (name in _COPIED and not after.own) or _NUMBER_FOLLOWS.get(name) in moved:
+    for facet, (names, values) in history.items():
+        trail = after.trails.get(facet, ())
+        if not trail or trail[-1][0] <= at or before.trails.get(facet) is trail:
             continue
-        if name == "is_current":
-            kind = "number_added" if new else "number_removed"
-        elif name == "carrier_status_raw" or (name == "raw_status" and "state" not in moved):
-            kind = "raw_status_changed"
-        else:
-            kind = KINDS.get(name, "attribute_changed")
-        step = name == "state"
-        yield Change(
-            kind,
-            name,
-            as_text(old),
-            as_text(new),
-            key,
-            told,
-            regression=step and is_regression(State(old), State(new)),
-            unexpected=step and not is_expected(State(old), State(new)),
+        place = bisect_left(trail, at, key=itemgetter(0))
+        if trail[place][0] != at or len(trail) == len(before.trails.get(facet, ())):
+            continue
+        earlier = values(trail[place - 1][1] if place else None)
+        here, later = values(trail[place][1]), values(trail[place + 1][1])
+        news = tuple(
+            old if value in (old, new) else value
+            for old, value, new in zip(earlier, here, later, strict=True)
         )
+        yield from _moved(names, earlier, news, number_key, at[0], late=True)
 
 
 def is_late(before: Standing | None, because: Fact) -> bool:
-    """Whether a fact is older than what stood for a facet it speaks of."""
+    """Whether a fact is older than what stood for a facet whose history it tells."""
     if before is None:
         return False
-    at = stamp(because)
-    told = before.told
-    trails: list[Stamp] = []
-    if because.status is not None and told.statuses:
-        trails.append(told.statuses[-1][0])
-    if because.dates is not None and because.dates.confirmed is not NOT_TOLD and told.confirmed:
-        trails.append(told.confirmed[-1][0])
+    stood = [before.told.trails.get(name) for name, _ in said_of_order(because) if name in _ORDER_HISTORY]
     for said in because.numbers.numbers if because.numbers else ():
-        known = told.numbers.get(said.key)
-        if known is not None and known.statuses and said.status is not NOT_TOLD:
-            trails.append(known.statuses[-1][0])
-    return any(at < standing for standing in trails)
+        known = before.told.numbers.get(said.key)
+        if known is not None and said.status is not NOT_TOLD:
+            stood.append(known.trails.get("status"))
+    at = stamp(because)
+    return any(at < trail[-1][0] for trail in stood if trail)
 
 
 # --- values as text -------------------------------------------------------------------------------------
@@ -257,12 +209,12 @@ def as_text(value: Value) -> str | None:
     >>> as_text(True), as_text(("b", "a")), as_text(date(2026, 5, 1))
     ('true', '["a","b"]', '2026-05-01')
     """
-    if value is None or (isinstance(value, str)):
+    if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
@@ -270,13 +222,10 @@ def as_text(value: Value) -> str | None:
     return str(value)
 
 
-def _object(row: Order | Number, names: tuple[str, ...]) -> str:
+def _json(columns: Mapping[str, Value]) -> str:
     """All columns of a row as a JSON object."""
-    return json.dumps(
-        {name: _plain(getattr(row, name)) for name in names if name not in CLOCK},
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
+    plain = {name: _plain(value) for name, value in columns.items()}
+    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
 
 
 def _plain(value: Value) -> object:

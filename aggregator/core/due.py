@@ -6,15 +6,18 @@ from aggregator.core.account import Feed
 from aggregator.core.findings import Mark
 
 LONGEST_PAUSE = timedelta(minutes=15)
+"""No pause of one feed is longer, whether a provider asked for it or we chose it."""
 
 
 def is_due(feed: Feed, mark: Mark, now: datetime) -> bool:
-    """Whether a feed is to be polled at `now`."""
+    """Whether a feed is to be polled at `now`. Times that only a clock set back explains are not believed."""
     if not feed.enabled:
         return False
+    if mark.not_before is not None and now < mark.not_before <= now + LONGEST_PAUSE:
+        return False
     if mark.last_attempt_at is None or mark.last_attempt_at > now:
-        return mark.not_before is None or mark.not_before <= now
-    return next_due(feed, mark.last_attempt_at, mark.failures, mark.not_before) <= now
+        return True
+    return next_due(feed, mark.last_attempt_at, mark.failures, None) <= now
 
 
 def next_due(feed: Feed, attempted_at: datetime, failures: int, not_before: datetime | None) -> datetime:

@@ -56,6 +56,26 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """How far the walk through a feed's history is. It goes from the older end, window by window: everything
+    from `since` to `done_until` is stored. The counts are what it brought so far."""
+
+    feed: str
+    since: datetime
+    until: datetime
+    done_until: datetime
+    started_at: datetime
+    orders: int = 0
+    events: int = 0
+    changes: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the whole span has been walked."""
+        return self.done_until >= self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What one transaction added."""
 
@@ -63,6 +83,7 @@ class Recorded:
     changes: int = 0
     skipped: int = 0
     newest_seq: int = 0
+    orders: int = 0
 
     def __add__(self, other: "Recorded") -> "Recorded":
         return Recorded(
@@ -70,4 +91,5 @@ class Recorded:
             self.changes + other.changes,
             self.skipped + other.skipped,
             max(self.newest_seq, other.newest_seq),
+            self.orders + other.orders,
         )

@@ -5,16 +5,26 @@ pages may arrive late, twice, in any order, from two processes, and the end is t
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import TypeVar
+from operator import itemgetter
+from typing import Any
 
-from aggregator.core.model import NOT_TOLD, Fact, Moment, NumberSaid, Source, Status, Whole
+from aggregator.core.model import NOT_TOLD, Carriers, Dates, Fact, NumberSaid, References, Source, Whole
 from aggregator.core.rollup import derive
-from aggregator.core.standing import NumberTold, Stamp, Standing, Told
+from aggregator.core.standing import NumberTold, Stamp, Standing, Told, Trail
 
-T = TypeVar("T")
-Trail = list[tuple[Stamp, T]]
+ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "existence", "list"})
+NUMBER_TRAILS = frozenset({"status", "requirement"})
+"""The facets whose history counts: what follows from them is computed from all that was ever said."""
+
+_PLAIN = ("status", "messaging", "activation", "steps", "numbers_total")
+_GROUPS = tuple(
+    (group, tuple(column.name for column in fields(kind)))
+    for group, kind in (("dates", Dates), ("carriers", Carriers), ("references", References))
+)
+_NUMBER = ("status", "activation", "messaging", "carrier_status", "requirement")
+_place = itemgetter(0)
 
 
 def stamp(fact: Fact) -> Stamp:
@@ -24,7 +34,7 @@ def stamp(fact: Fact) -> Stamp:
 
 def fold(before: Standing | None, facts: Iterable[Fact]) -> Standing:
     """The order after these (normalised) facts. All must speak of one order; at least one is needed."""
-    draft = _Draft(before.told if before else None)
+    draft = _Draft(before.told if before else Told())
     ref = before.ref if before else None
     for fact in facts:
         ref = fact.order
@@ -32,90 +42,115 @@ def fold(before: Standing | None, facts: Iterable[Fact]) -> Standing:
     if ref is None:
         raise ValueError("an order stands on at least one fact")
     told = draft.told()
-    return Standing(ref, told, *derive(ref, told))
+    return Standing(ref, told, *derive(ref, told, before))
+
+
+def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
+    """What a fact says about its order, by facet."""
+    for name in _PLAIN:
+        value = getattr(fact, name)
+        if value is not None:
+            yield name, value
+    for group, names in _GROUPS:
+        values = getattr(fact, group)
+        if values is not None:
+            for name in names:
+                value = getattr(values, name)
+                if value is not NOT_TOLD:
+                    yield name, value
+    if fact.deleted is not None:
+        yield "existence", not fact.deleted
+    if isinstance(fact.numbers, Whole):
+        yield "list", None
+    if fact.link is not None and fact.link.child == fact.order.id:
+        yield "parent", fact.link.parent
+
+
+def said_of_number(said: NumberSaid) -> Iterator[tuple[str, object]]:
+    """What a fact says about one of its numbers, by facet."""
+    yield "raw", (said.raw, said.e164)
+    for name in _NUMBER:
+        value = getattr(said, name)
+        if value is not NOT_TOLD:
+            yield name, value
+
+
+class _Facets:
+    """The mutable inside of one fold, for an order or for one of its numbers."""
+
+    def __init__(
+        self,
+        facets: Mapping[str, tuple[Stamp, object]],
+        trails: Mapping[str, Trail[Any]],
+        kept: frozenset[str],
+    ) -> None:
+        self.facets = dict(facets)
+        self.frozen = dict(trails)
+        self.trails: dict[str, list[tuple[Stamp, Any]]] = {}
+        self.kept = kept
+
+    def add(self, at: Stamp, said: Iterable[tuple[str, object]]) -> None:
+        """Keep the newest word of each facet, and every word of those whose history counts."""
+        for name, value in said:
+            standing = self.facets.get(name)
+            if standing is None or standing[0] < at:
+                self.facets[name] = (at, value)
+            if name in self.kept:
+                trail = self.trails.get(name)
+                if trail is None:
+                    trail = self.trails[name] = list(self.frozen.get(name, ()))
+                insert(trail, at, value)
+
+    def told(self) -> tuple[Mapping[str, tuple[Stamp, object]], Mapping[str, Trail[Any]]]:
+        """Both, to be kept."""
+        return self.facets, {**self.frozen, **{name: tuple(trail) for name, trail in self.trails.items()}}
+
+
+def insert(trail: list[tuple[Stamp, Any]], at: Stamp, value: object) -> None:
+    """Put a value into its place in a trail; one that is there already changes nothing."""
+    place = len(trail) if not trail or trail[-1][0] < at else bisect_left(trail, at, key=_place)
+    if place == len(trail) or trail[place][0] != at:
+        trail.insert(place, (at, value))
 
 
 class _Draft:
     """The mutable inside of one fold."""
 
-    def __init__(self, told: Told | None) -> None:
-        self.facets: dict[str, tuple[Stamp, object]] = dict(told.facets) if told else {}
-        self.statuses: Trail[Status] = list(told.statuses) if told else []
-        self.confirmed: Trail[Moment | None] = list(told.confirmed) if told else []
-        self.lists: Trail[frozenset[str]] = list(told.lists) if told else []
-        self.existence: Trail[bool] = list(told.existence) if told else []
-        self.numbers: dict[str, NumberTold] = dict(told.numbers) if told else {}
-        self.comments: set[str] = set(told.comments) if told else set()
-
-    def told(self) -> Told:
-        return Told(
-            self.facets,
-            tuple(self.statuses),
-            tuple(self.confirmed),
-            tuple(self.lists),
-            tuple(self.existence),
-            self.numbers,
-            frozenset(self.comments),
-        )
+    def __init__(self, told: Told) -> None:
+        self.before = told
+        self.order = _Facets(told.facets, told.trails, ORDER_TRAILS)
+        self.numbers: dict[str, tuple[Stamp, Stamp, _Facets]] = {}
+        self.comments = set(told.comments)
+        self.documents = set(told.documents)
 
     def add(self, fact: Fact) -> None:
         at = stamp(fact)
-        for name, value in _facets(fact):
-            newest(self.facets, name, at, value)
-        if fact.status is not None:
-            insert(self.statuses, at, fact.status)
-        if fact.dates is not None and fact.dates.confirmed is not NOT_TOLD:
-            insert(self.confirmed, at, fact.dates.confirmed)
-        if fact.deleted is not None:
-            insert(self.existence, at, fact.deleted)
+        self.order.add(at, said_of_order(fact))
         if fact.comment is not None:
             self.comments.add(fact.comment.id)
-        if fact.numbers is not None:
-            for said in fact.numbers.numbers:
-                self.numbers[said.key] = _number(self.numbers.get(said.key), said, at)
-            if isinstance(fact.numbers, Whole):
-                insert(self.lists, at, frozenset(said.key for said in fact.numbers.numbers))
+        if fact.documents_changed:
+            self.documents.add(fact.source_id)
+        for said in fact.numbers.numbers if fact.numbers else ():
+            first, last, facets = self._number(said.key, at)
+            facets.add(at, said_of_number(said))
+            self.numbers[said.key] = (min(first, at), max(last, at), facets)
 
+    def _number(self, key: str, at: Stamp) -> tuple[Stamp, Stamp, _Facets]:
+        draft = self.numbers.get(key)
+        if draft is not None:
+            return draft
+        told = self.before.numbers.get(key)
+        if told is None:
+            return at, at, _Facets({}, {}, NUMBER_TRAILS)
+        return told.first, told.last, _Facets(told.facets, told.trails, NUMBER_TRAILS)
 
-def newest(facets: dict[str, tuple[Stamp, object]], name: str, at: Stamp, value: object) -> None:
-    """Keep the value with the latest stamp."""
-    standing = facets.get(name)
-    if standing is None or standing[0] < at:
-        facets[name] = (at, value)
-
-
-def insert(trail: Trail[T], at: Stamp, value: T) -> None:
-    """Put a value into its place in a trail; one that is there already changes nothing."""
-    place = bisect_left(trail, at, key=lambda entry: entry[0])
-    if place == len(trail) or trail[place][0] != at:
-        trail.insert(place, (at, value))
-
-
-def _facets(fact: Fact) -> Iterator[tuple[str, object]]:
-    for name in ("status", "messaging", "activation", "steps", "numbers_total"):
-        value = getattr(fact, name)
-        if value is not None:
-            yield name, value
-    for group in (fact.dates, fact.carriers, fact.references):
-        if group is not None:
-            for column in fields(group):
-                value = getattr(group, column.name)
-                if value is not NOT_TOLD:
-                    yield column.name, value
-    if fact.link is not None and fact.link.child == fact.order.id:
-        yield "parent", fact.link.parent
-
-
-def _number(before: NumberTold | None, said: NumberSaid, at: Stamp) -> NumberTold:
-    facets = dict(before.facets) if before else {}
-    statuses = list(before.statuses) if before else []
-    newest(facets, "raw", at, (said.raw, said.e164))
-    if said.status is not NOT_TOLD:
-        insert(statuses, at, said.status)
-    for name in ("activation", "messaging", "carrier_status", "requirement"):
-        value = getattr(said, name)
-        if value is not NOT_TOLD:
-            newest(facets, name, at, value)
-    first = min(before.first, at) if before else at
-    last = max(before.last, at) if before else at
-    return NumberTold(facets, first, last, tuple(statuses))
+    def told(self) -> Told:
+        numbers = dict(self.before.numbers)
+        for key, (first, last, facets) in self.numbers.items():
+            numbers[key] = NumberTold(first, last, *facets.told())
+        return Told(
+            *self.order.told(),
+            numbers if self.numbers else self.before.numbers,
+            frozenset(self.comments),
+            frozenset(self.documents),
+        )

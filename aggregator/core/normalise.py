@@ -59,9 +59,10 @@ def words(
     for vocabulary, table_said in operator.items():
         for word, said in table_said.items():
             if isinstance(said, Reason):
-                reasons[word] = said
+                for code in [code for code in reasons if folded(code) == folded(word)]:
+                    reasons[code] = said
+                reasons[word] = reasons[folded(word)] = said
             else:
-                exact.pop((vocabulary, word), None)
                 loose[vocabulary, folded(word)] = said
                 _shadow(exact, vocabulary, folded(word))
     everything = (
@@ -97,10 +98,13 @@ def _status_words(direction: Direction) -> Vocabulary:
 
 def meant(status: Status, vocabulary: Vocabulary, words: Words) -> Status:
     """A status with its meaning, and each reason with its own."""
-    reasons = tuple(
-        ReasonSaid(said.code, said.text, words.reasons.get(said.code, NO_REASON)) for said in status.reasons
-    )
+    reasons = tuple(ReasonSaid(said.code, said.text, reason(said.code, words)) for said in status.reasons)
     return Status(status.raw, reasons, meaning(status.raw, vocabulary, words))
+
+
+def reason(code: str, words: Words) -> Reason:
+    """What a reason's code stands for: exactly as documented, else as the operator has it, else unknown."""
+    return words.reasons.get(code) or words.reasons.get(folded(code)) or NO_REASON
 
 
 def meaning(word: str | None, vocabulary: Vocabulary, words: Words) -> Meaning:

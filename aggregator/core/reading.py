@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from aggregator.core.account import KeepTree
+from aggregator.core.documents import document
 from aggregator.core.model import Fact, Moment, OrderRef, Page, Part, Skipped, Source
 from aggregator.errors import PageChanged
 
@@ -22,9 +24,9 @@ Json = Mapping[str, Any]
 T = TypeVar("T")
 
 MAX_INTEGER = 2**63 - 1
+MAX_COUNT = 2**31 - 1  # what a column for a count holds on both databases
+MAX_DEPTH = 32  # of a page; the deepest published one has eight levels
 SCRUBBED = re.compile("[\x00\ud800-\udfff]")
-FREE_TEXT = frozenset({"description", "reason", "rejection_reason"})
-SECRET_DIGITS = re.compile(r"(?i)(\b(?:pin|passcode|password|account)\b\D{0,20}?)([A-Z]*\d[\w-]*)")
 
 
 # --- a page as a whole ----------------------------------------------------------------------------------
@@ -46,6 +48,7 @@ def loads(body: bytes, where: str) -> Any:
     try:
         text = body.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
+        _shallow(value)
     except (ValueError, RecursionError) as error:
         raise PageChanged(f"{where}: not JSON ({type(error).__name__})") from error
     if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
@@ -69,6 +72,17 @@ def _finite(digits: str) -> float:
     return value
 
 
+def _shallow(value: Any) -> None:
+    """Refuse what no page needs and later recursion could not bear."""
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        inside = chain.from_iterable(o.values() if isinstance(o, dict) else o for o in level)
+        level = [entry for entry in inside if isinstance(entry, dict | list)]
+        if not level:
+            return
+    raise ValueError("too deep")
+
+
 def _scrubbed(value: Any) -> Any:
     if isinstance(value, str):
         return SCRUBBED.sub("\ufffd", value)
@@ -80,25 +94,59 @@ def _scrubbed(value: Any) -> Any:
 
 
 def each(
-    items: Sequence[Any], read: Callable[[dict[str, Any]], Iterable[T]], name: str, keep: KeepTree
+    items: Sequence[Any],
+    read: Callable[[dict[str, Any]], Iterable[T | Skipped]],
+    name: str,
+    keep: KeepTree,
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
-    """Read every item; one that cannot be read is skipped and named by its `name` field (else by a hash of
-    what may be kept of it). A page on which no item is even named is not a page we know."""
+    """Read every item of a page, as `sift` does. A page on which nothing can be read is not a page we know;
+    one item that at least is named may just be a bad one."""
+    good, skipped, unread = _sifted(items, read, name, keep, "")
+    if unread and unread == len(items) and (unread > 1 or not named(items, name)):
+        raise PageChanged(f"none of {unread} items can be read: {skipped[-1].error}")
+    return good, skipped
+
+
+def sift(
+    items: Sequence[Any],
+    read: Callable[[dict[str, Any]], Iterable[T | Skipped]],
+    name: str,
+    keep: KeepTree,
+    within: str,
+) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
+    """Read every entry of a list inside the item `within`. One that cannot be read is skipped and named by
+    its `name` field, else by a hash of what may be kept of it; so is what `read` itself sets aside."""
+    return _sifted(items, read, name, keep, f"{within}/")[:2]
+
+
+def _sifted(
+    items: Sequence[Any],
+    read: Callable[[dict[str, Any]], Iterable[T | Skipped]],
+    name: str,
+    keep: KeepTree,
+    prefix: str,
+) -> tuple[tuple[T, ...], tuple[Skipped, ...], int]:
     good: list[T] = []
     skipped: list[Skipped] = []
-    named = 0
+    unread = 0
     for item in items:
-        ref = item.get(name) if isinstance(item, dict) else None
-        named += isinstance(ref, str) and ref != ""
         try:
-            good.extend(read(_object(item, name)))
+            said = list(read(_object(item, name)))
         except PageChanged as error:
-            skipped.append(
-                Skipped(ref[:200] if isinstance(ref, str) and ref else _hash(item, keep), str(error))
-            )
-    if items and not named:
-        raise PageChanged(f"{len(items)} items and none has a {name}")
-    return tuple(good), tuple(skipped)
+            unread += 1
+            said = [Skipped(prefix + _ref(item, name, keep), str(error))]
+        for part in said:
+            if isinstance(part, Skipped):
+                skipped.append(part)
+            else:
+                good.append(part)
+    return tuple(good), tuple(skipped), unread
+
+
+def named(items: Sequence[Any], name: str) -> frozenset[str]:
+    """The ids of what a page brought, readable or not."""
+    found = (item.get(name) for item in items if isinstance(item, dict))
+    return frozenset(ref for ref in found if isinstance(ref, str) and ref)
 
 
 def _object(item: object, name: str) -> dict[str, Any]:
@@ -107,7 +155,10 @@ def _object(item: object, name: str) -> dict[str, Any]:
     return item
 
 
-def _hash(item: object, keep: KeepTree) -> str:
+def _ref(item: object, name: str, keep: KeepTree) -> str:
+    ref = item.get(name) if isinstance(item, dict) else None
+    if isinstance(ref, str) and ref:
+        return ref[:200]
     kept = document(item, keep) if isinstance(item, dict) else _kind(item)
     return blake2b(kept.encode(), digest_size=12).hexdigest()
 
@@ -153,14 +204,21 @@ def several(item: Json, name: str) -> list[Any]:
     return value
 
 
+def entries(item: Json, name: str) -> list[Any]:
+    """Like `several`, for a list whose entries stand for themselves: something else in its place is one entry
+    that cannot be read."""
+    value = item.get(name)
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
 def whole(item: Json, name: str) -> int | None:
     """A count that may be missing; `3.0` and `"3"` are 3, anything else is not told."""
     value = item.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value)
+    return int(value) if 0 <= value <= MAX_COUNT and value == int(value) else None
 
 
 def instant(item: Json, name: str) -> datetime | None:
@@ -170,8 +228,9 @@ def instant(item: Json, name: str) -> datetime | None:
         return None
     try:
         return moment_of(value)
-    except (ValueError, OverflowError, OSError) as error:
-        raise PageChanged(f"{name}: not a time") from error
+    except (ValueError, OverflowError, OSError):
+        # Without its cause, whose message would hold the content.
+        raise PageChanged(f"{name}: not a time") from None
 
 
 def moment_of(value: object) -> datetime:
@@ -210,7 +269,10 @@ def local_date(item: Json, name: str, time_zone: str) -> Moment | None:
         return None
     if at.hour == at.minute == at.second == at.microsecond == 0:
         return Moment(at.date())
-    return Moment(at.astimezone(_zone(time_zone)).date(), at)
+    try:
+        return Moment(at.astimezone(_zone(time_zone)).date(), at)
+    except OverflowError as error:
+        raise PageChanged(f"{name}: not a time") from error
 
 
 @lru_cache(maxsize=64)
@@ -220,51 +282,6 @@ def _zone(name: str) -> ZoneInfo:
 
 def _kind(value: object) -> str:
     return "null" if value is None else type(value).__name__
-
-
-# --- what may be kept -----------------------------------------------------------------------------------
-
-
-def keep(*paths: str) -> KeepTree:
-    """The tree of fields that may be stored, from dotted paths; lists are passed through.
-
-    >>> keep("id", "status.value")
-    {'id': {}, 'status': {'value': {}}}
-    """
-    tree: dict[str, Any] = {}
-    for path in paths:
-        branch = tree
-        for name in path.split("."):
-            branch = branch.setdefault(name, {})
-    return tree
-
-
-def document(item: object, tree: KeepTree) -> str:
-    """The kept part of an item as canonical JSON text (keys sorted, no spaces)."""
-    return json.dumps(cut(item, tree), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def cut(item: object, tree: KeepTree) -> object:
-    """What of an item may be stored: the named fields, and of those with an empty tree only plain values
-    (a plain field that arrives as an object could hold anything)."""
-    if isinstance(item, list):
-        return [cut(entry, tree) for entry in item]
-    if isinstance(item, dict):
-        return {name: _kept(name, item[name], branch) for name, branch in tree.items() if name in item}
-    return item
-
-
-def _kept(name: str, value: object, tree: KeepTree) -> object:
-    return masked(value) if name in FREE_TEXT and isinstance(value, str) else cut(value, tree)
-
-
-def masked(words: str) -> str:
-    """Free text with what follows *pin*, *passcode*, *password* or *account* masked.
-
-    >>> masked("PIN 1234 does not match, account no. 998-1 neither")
-    'PIN *** does not match, account no. *** neither'
-    """
-    return SECRET_DIGITS.sub(r"\1***", words)
 
 
 # --- facts ----------------------------------------------------------------------------------------------
@@ -280,11 +297,15 @@ def snapshot(
     **said: Any,
 ) -> Fact:
     """A fact of the moment we looked: `as_of` is the provider's own time of last change where it gives one,
-    else the reply's `Date`, else our read time. A snapshot shows that the order exists."""
+    else the reply's `Date`, else our read time. A snapshot shows that the order exists. What it says is part of
+    its id: one reply may hold an order twice, in two states."""
+    words = ""
+    if part is Part.ORDER and kept is not None:
+        words = f"#{blake2b(kept.encode(), digest_size=6).hexdigest()}"
     return Fact(
         order=ref,
         source=Source.SNAPSHOT,
-        source_id=f"{part}:{ref.direction}/{ref.id}@{page.fetched_at.isoformat()}",
+        source_id=f"{part}:{ref.direction}/{ref.id}@{page.fetched_at.isoformat()}{words}",
         as_of=updated_at or page.at,
         read_at=page.fetched_at,
         part=part,

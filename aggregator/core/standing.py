@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from aggregator.core.model import Basis, Moment, OrderRef, State, Status, WaitingOn
+from aggregator.core.model import Basis, OrderRef, State, WaitingOn
+
+T = TypeVar("T")
 
 Stamp: TypeAlias = tuple[datetime, datetime, int, str]
 """The place of a fact in the one order of facts: (as_of, read_at, snapshot 0 before event 1, source id)."""
+
+Trail: TypeAlias = tuple[tuple[Stamp, T], ...]
+"""All that was ever said about one facet, oldest first."""
 
 Value: TypeAlias = str | int | bool | date | datetime | tuple[str, ...] | None
 
@@ -70,7 +75,7 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Number:
     """The columns of `v1_numbers` that follow from the facts. `own` is False where the state is only a copy
-    of the order's (it then makes no change rows)."""
+    of the order's: then `COPIED` are the order's columns, and make no change rows."""
 
     raw_number: str
     e164: str | None = None
@@ -103,26 +108,24 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """All that the facts said, ready to be folded further: for each facet the newest word and its stamp, and
-    the whole trail of those facets whose history counts (statuses, confirmed dates, lists, deletions)."""
+    """All that the facts said, ready to be folded further: for each facet the newest word and its stamp, the
+    whole trail of those whose history counts (`fold.ORDER_TRAILS`), and what was said once."""
 
-    facets: Mapping[str, tuple[Stamp, object]]
-    statuses: tuple[tuple[Stamp, Status], ...] = ()
-    confirmed: tuple[tuple[Stamp, Moment | None], ...] = ()
-    lists: tuple[tuple[Stamp, frozenset[str]], ...] = ()
-    existence: tuple[tuple[Stamp, bool], ...] = ()
+    facets: Mapping[str, tuple[Stamp, object]] = field(default_factory=dict)
+    trails: Mapping[str, Trail[Any]] = field(default_factory=dict)
     numbers: Mapping[str, "NumberTold"] = field(default_factory=dict)
     comments: frozenset[str] = frozenset()
+    documents: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class NumberTold:
-    """The same for one number: its facets, its own statuses, and when it was first and last mentioned."""
+    """The same for one number, with the stamps under which it was first and last mentioned."""
 
-    facets: Mapping[str, tuple[Stamp, object]]
     first: Stamp
     last: Stamp
-    statuses: tuple[tuple[Stamp, Status], ...] = ()
+    facets: Mapping[str, tuple[Stamp, object]]
+    trails: Mapping[str, Trail[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +140,5 @@ class Standing:
 
 
 ORDER_FIELDS = tuple(column.name for column in fields(Order))
+COPIED = frozenset({"state", "raw_status", "mapping_basis", "state_since", "ported_at"})
 NUMBER_FIELDS = tuple(column.name for column in fields(Number) if column.name != "own")

@@ -1,7 +1,10 @@
 """What each of the thirteen states implies: who must act, whether it ends, its rank, what may follow it."""
 
-from aggregator.core.model import Direction, State, WaitingOn
+from collections.abc import Iterable
 
+from aggregator.core.model import Direction, State, Status, WaitingOn
+
+MOVED = frozenset({State.PORTED, State.PARTIALLY_PORTED})
 TERMINAL = frozenset({State.PORTED, State.PARTIALLY_PORTED, State.CANCELLED, State.REJECTED, State.REVERTED})
 
 _BOTH = {
@@ -35,6 +38,7 @@ RANK = {
     State.PARTIALLY_PORTED: 5,
 }
 
+_STATES: dict[str, State] = {state.value: state for state in State}
 _S = State
 EXPECTED: dict[State, frozenset[State]] = {
     _S.DRAFT: frozenset({_S.ACTION_NEEDED, _S.WITH_PROVIDER, _S.CANCELLED}),
@@ -55,6 +59,39 @@ EXPECTED: dict[State, frozenset[State]] = {
     _S.CANCEL_PENDING: frozenset(State) - TERMINAL - {_S.CANCEL_PENDING} | {_S.CANCELLED, _S.PORTED},
     _S.PORTED: frozenset({_S.REVERTED}),
 }
+
+
+_OPEN_FIRST = (
+    _S.EXCEPTION,
+    _S.ACTION_NEEDED,
+    _S.UNKNOWN,
+    _S.CANCEL_PENDING,
+    _S.DRAFT,
+    _S.WITH_PROVIDER,
+    _S.WITH_CARRIER,
+    _S.SCHEDULED,
+)
+
+
+def state_of(status: Status) -> State:
+    """The state a (normalised) status maps to."""
+    return _STATES[status.meaning.value] if status.meaning else State.UNKNOWN
+
+
+def rolled_up(states: Iterable[State]) -> State | None:
+    """One state for many numbers: of the open ones the most pressing; when all ended, how they ended."""
+    states = set(states)
+    if not states:
+        return None
+    for state in _OPEN_FIRST:
+        if state in states:
+            return state
+    if State.PORTED in states:
+        return State.PORTED if states == {State.PORTED} else State.PARTIALLY_PORTED
+    for state in (State.PARTIALLY_PORTED, State.REJECTED, State.REVERTED):
+        if state in states:
+            return state
+    return State.CANCELLED
 
 
 def is_expected(before: State, after: State) -> bool:

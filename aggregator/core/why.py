@@ -56,10 +56,10 @@ def why(
         return f"status nobody knows: {status.raw}" if status.raw else "no status told yet"
     if needs:
         return "needed: " + ", ".join(name.replace("_", " ").replace("-", " ") for name in needs)
+    if direction is Direction.PORT_OUT and state is State.ACTION_NEEDED:
+        return "decide: authorise or refuse; silence authorises it"  # even where a refusal was turned down
     if status.reasons:
         return "; ".join(reason_words(reason) for reason in status.reasons)
-    if direction is Direction.PORT_OUT and state is State.ACTION_NEEDED:
-        return "decide: authorise or refuse; silence authorises it"
     return _STATES.get(state, "an act of ours is needed")
 
 

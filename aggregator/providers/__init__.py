@@ -22,7 +22,10 @@ def load(name: str) -> Adapter:
     if name in _ours():
         found = import_module(f"{__name__}.{name}").ADAPTER
     elif name in _others():
-        found = _others()[name].load()
+        try:
+            found = _others()[name].load()
+        except Exception as error:  # another package's code: whatever it raises, it cannot be loaded
+            raise ConfigError(f"provider {name}: cannot be loaded: {error}") from error
     else:
         raise ConfigError(f"no such provider: {name} (there is {', '.join(names())})")
     if not isinstance(found, Adapter):

@@ -19,17 +19,23 @@ class Clock:
         self._real, self._monotonic = real, monotonic
         self.start = settings.start or (real() - timedelta(days=settings.days))
         self._speed = settings.speed
-        self._base, self._since = self.start, monotonic()
+        self._base, self._since = self.start + timedelta(days=settings.history), monotonic()
 
     def now(self) -> datetime:
         """The simulated present."""
         passed = (self._monotonic() - self._since) * self._speed
-        return min(self._real(), self._base + timedelta(seconds=passed))
+        left = (self._real() - self._base).total_seconds()
+        return self._base + timedelta(seconds=min(passed, left))
 
     def advance(self, seconds: float) -> datetime:
         """Jump forward; backward is refused by staying."""
-        self._base, self._since = self.now() + timedelta(seconds=max(0.0, seconds)), self._monotonic()
-        return self.now()
+        return self.advance_to(self.now() + timedelta(seconds=max(0.0, seconds)))
+
+    def advance_to(self, at: datetime) -> datetime:
+        """Jump forward to this moment, or to the real present if that is earlier."""
+        now = self.now()
+        self._base, self._since = max(now, min(at, self._real())), self._monotonic()
+        return self._base
 
     def set_speed(self, speed: float) -> None:
         """Change how fast the clock runs from now on."""

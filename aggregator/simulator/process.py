@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+PATIENCE_S = 300  # a world of a million events takes its time to live through a month
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,17 @@ class Running:
         """Change how fast the clock runs."""
         return self._call("clock", "POST", {"speed": speed})
 
+    def faults(self) -> Any:
+        """Every knob with its value and meaning."""
+        return self._call("faults")
+
     def set_faults(self, **knobs: object) -> Any:
-        """Turn fault knobs."""
+        """Turn fault knobs. ValueError for a knob or value that is not there; then none is turned."""
         return self._call("faults", "PUT", knobs)
+
+    def clear_faults(self) -> Any:
+        """Set every knob back to its default."""
+        return self._call("faults", "DELETE")
 
     def surprise(self) -> Any:
         """Let a port-out nobody expected be born."""
@@ -53,8 +64,12 @@ class Running:
     def _call(self, name: str, method: str = "GET", body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.admin}/{name}", data=data, method=method)
-        with urlopen(request, timeout=30) as reply:
-            return json.load(reply)
+        try:
+            with urlopen(request, timeout=PATIENCE_S) as reply:
+                return json.load(reply)
+        except HTTPError as error:
+            with error:
+                raise ValueError(json.load(error)["error"]) from None
 
 
 @contextmanager

@@ -1,14 +1,41 @@
-"""The world's state at the simulated present, kept by applying steps as the clock moves, and its truth."""
+"""The world's state at the simulated present, kept by applying steps as the clock moves."""
 
 import random
+import sys
 from bisect import bisect_left, bisect_right
-from datetime import datetime
+from collections import Counter
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 from aggregator.simulator.clock import Clock
-from aggregator.simulator.lives import everything, surprise
+from aggregator.simulator.lives import Birth, births, surprise
+from aggregator.simulator.port_in_events import cancellation
 from aggregator.simulator.settings import Faults, Settings
-from aggregator.simulator.things import Event, Order, Step, identity, millis
+from aggregator.simulator.things import Event, Line, Order, Step, chance
+
+NEVER = timedelta(days=36_500)
+
+
+class Listed:
+    """Events in the order of their time, so that a window of them is found at once."""
+
+    def __init__(self) -> None:
+        self.keys: list[tuple[datetime, int]] = []
+        self.events: list[Event] = []
+
+    def add(self, key: tuple[datetime, int], event: Event) -> None:
+        """Put an event at its place, which is the end unless it comes late."""
+        at = len(self.keys) if not self.keys or key > self.keys[-1] else bisect_left(self.keys, key)
+        self.keys.insert(at, key)
+        self.events.insert(at, event)
+
+    def window(self, since: datetime | None, until: datetime | None) -> list[Event]:
+        """The events from `since` to `until`, both inclusive."""
+        first = bisect_left(self.keys, (since, -1)) if since else 0
+        last = bisect_right(self.keys, (until, sys.maxsize)) if until else len(self.keys)
+        return self.events[first:last]
 
 
 class World:
@@ -16,54 +43,113 @@ class World:
 
     def __init__(self, settings: Settings, faults: Faults, clock: Clock) -> None:
         self.settings, self.faults, self.clock = settings, faults, clock
-        self.steps = sorted(everything(settings, faults, clock.start), key=lambda step: step.at)
-        self.applied = 0
+        self.injected: Counter[str] = Counter()
         self.orders: dict[str, dict[str, Order]] = {"in": {}, "out": {}, "fone": {}}
-        self.events: dict[str, list[Event]] = {"in": [], "out": []}
-        self.times: dict[str, list[datetime]] = {"in": [], "out": []}
-        self.by_id: dict[str, Event] = {}
-        self.surprises = 0
+        self.by_id: dict[str, dict[str, Event]] = {"in": {}, "out": {}}
+        self._lists: dict[tuple[str, str | None, str | None], Listed] = {}
+        self._ahead: list[tuple[datetime, int, Birth | Step]] = []
+        self._hidden: list[tuple[datetime, int, Event]] = []
+        self._number = count()
+        self._surprises = 0
+        for birth in sorted(births(settings, clock.start), key=lambda birth: birth.at):
+            self._ahead.append((birth.at, next(self._number), birth))
+
+    # --- the clock moves --------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The present, with every step up to it applied."""
+        """The present, with everything up to it having happened."""
         now = self.clock.now()
-        while self.applied < len(self.steps) and self.steps[self.applied].at <= now:
-            self._apply(self.steps[self.applied])
-            self.applied += 1
+        while self._ahead and self._ahead[0][0] <= now:
+            _, _, what = heappop(self._ahead)
+            if isinstance(what, Birth):
+                self._expect(what.tell(self.faults))
+            elif what.script == what.order.script:
+                self._apply(what)
+        while self._hidden and self._hidden[0][0] <= now:
+            _, number, event = heappop(self._hidden)
+            self._list(event, number)
         return now
+
+    def _expect(self, steps: list[Step]) -> None:
+        for step in steps:
+            heappush(self._ahead, (step.at, next(self._number), step))
 
     def _apply(self, step: Step) -> None:
         order, changes = step.order, dict(step.changes)
         if not order.alive:
-            order.alive = True
+            order.alive, order.updated_at = True, step.at
             self.orders[order.kind][order.id] = order
-        order.updated_at = step.at
+        order.before_at, order.updated_at = order.updated_at, step.at
         order.numbers = changes.pop("numbers", order.numbers)
         order.deleted = changes.pop("deleted", order.deleted)
         if comment := changes.pop("comment", None):
             order.comments.append(comment)
-        if history := changes.pop("history", None):
-            names = ("FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo")
-            order.history.append(
-                {**dict(zip(names, history, strict=True)), "Created": int(step.at.timestamp())}
-            )
+        order.before = {name: order.said[name] for name in changes}
         order.said.update(changes)
+        for number, word, code in step.moves:
+            _move(order.lines[number], word, code, int(step.at.timestamp()))
         if step.event is not None:
-            self.events[order.kind].append(step.event)
-            self.times[order.kind].append(step.event.created_at)
-            self.by_id[step.event.id] = step.event
+            self._announce(step.event)
 
-    def window(self, kind: str, since: datetime | None, until: datetime | None) -> list[Event]:
-        """The events listed now whose `created_at` lies in the window, both ends inclusive."""
-        now, times = self.now(), self.times[kind]
-        first = bisect_left(times, since) if since else 0
-        last = bisect_right(times, until) if until else len(times)
-        return [event for event in self.events[kind][first:last] if event.visible_at <= now]
+    def _announce(self, event: Event) -> None:
+        """An event is there: listed now or late, with its payload or without."""
+        faults, number = self.faults, next(self._number)
+        if self._strikes(event, "very_late"):
+            delay = faults.very_late_s * (1 + chance(event.id, "delay"))
+            event.visible_at += timedelta(seconds=delay)
+        elif self._strikes(event, "late"):
+            event.visible_at += timedelta(seconds=faults.late_max_s * chance(event.id, "delay"))
+        if event.payload is not None:
+            if self._strikes(event, "never_filled"):
+                event.filled_at += NEVER
+            elif self._strikes(event, "empty_payload"):
+                event.filled_at += timedelta(seconds=faults.empty_payload_s)
+        self.by_id[event.feed][event.id] = event
+        if event.visible_at > event.created_at:
+            heappush(self._hidden, (event.visible_at, number, event))
+        else:
+            self._list(event, number)
+
+    def _strikes(self, event: Event, knob: str) -> bool:
+        share: float = getattr(self.faults, knob)
+        if not share or chance(event.id, knob) >= share:
+            return False
+        self.injected[knob] += 1
+        return True
+
+    def _list(self, event: Event, number: int) -> None:
+        for type, order_id in ((None, None), (event.type, None), (None, event.order_id)):
+            listed = self._lists.get((event.feed, type, order_id))
+            if listed is None:
+                listed = self._lists[event.feed, type, order_id] = Listed()
+            listed.add((event.created_at, number), event)
+
+    # --- what is there ----------------------------------------------------------------------------------
+
+    def window(
+        self,
+        feed: str,
+        since: datetime | None,
+        until: datetime | None,
+        type: str | None = None,
+        order_id: str | None = None,
+    ) -> list[Event]:
+        """The events listed now whose `created_at` lies in the window, oldest first."""
+        self.now()
+        listed = self._lists.get((feed, None if order_id else type, order_id))
+        found = listed.window(since, until) if listed else []
+        return [event for event in found if event.type == type] if order_id and type else found
 
     def there(self, kind: str) -> list[Order]:
         """The orders that exist now, oldest first."""
         self.now()
         return [order for order in self.orders[kind].values() if not order.deleted]
+
+    def listed(self, kind: str) -> list[Order]:
+        """The orders that lists show now, oldest first."""
+        share = self.faults.unlisted if kind == "out" else 0
+        there = self.there(kind)
+        return [order for order in there if chance(order.id, "unlisted") >= share] if share else there
 
     def find(self, kind: str, id: str) -> Order | None:
         """One order, if it exists now."""
@@ -71,87 +157,50 @@ class World:
         order = self.orders[kind].get(id)
         return None if order is None or order.deleted else order
 
+    # --- what may be asked of it ------------------------------------------------------------------------
+
     def surprise(self) -> str:
         """A port-out nobody expected, born now; returns its id."""
         now = self.now()
-        self.surprises += 1
-        rng = random.Random(f"{self.settings.seed}/surprise/{self.surprises}")
-        steps = surprise(rng, self.faults, now, 900_000 + self.surprises)
-        self.steps = sorted([*self.steps[self.applied :], *steps], key=lambda step: step.at)
-        self.applied = 0
+        self._surprises += 1
+        steps = surprise(self.settings, self._surprises, now).tell(self.faults)
+        self._expect(steps)
         self.now()
         return steps[0].order.id
 
     def cancel(self, order: Order) -> None:
-        """Somebody asks to cancel: pending now, cancelled a day later; what the script held is dropped."""
+        """Somebody asks to cancel. What the script still held for the order is dropped."""
         now = self.now()
-        ahead = [step for step in self.steps[self.applied :] if step.order is not order]
-        event = Event(
-            identity(random.Random(f"{order.id}/cancel")),
-            "porting_order.status_changed",
-            order.id,
-            now,
-            {},
-            now,
-            now,
-        )
-        event.payload = {
-            "id": order.id,
-            "status": {"value": "cancel-pending", "details": []},
-            "updated_at": millis(now),
-        }
-        self.steps, self.applied = (
-            [Step(now, order, {"status": "cancel-pending", "details": []}, event), *ahead],
-            0,
-        )
+        order.script += 1
+        self._expect(cancellation(order, random.Random(f"{order.id}/cancel"), self.faults, now))
         self.now()
 
-    def truth(self) -> dict[str, Any]:
-        """What is so, for whoever checks a client against us."""
+    def leap(self, kind: str) -> bool:
+        """Jump to the next row or change of a list; whether there was one that the real clock allows."""
         now = self.now()
-        listed = {
-            kind: [event.id for event in events if event.visible_at <= now]
-            for kind, events in self.events.items()
-        }
-        return {
-            "now": millis(now),
-            "telnyx": {
-                "porting_orders": {id: _in_truth(order) for id, order in self.orders["in"].items()},
-                "portouts": {
-                    id: {"status": order.said["status"], "numbers": order.numbers}
-                    for id, order in self.orders["out"].items()
-                },
-                "porting_events": listed["in"],
-                "portout_events": listed["out"],
-            },
-            "fonedynamics": {
-                "requests": {
-                    id: {
-                        "Status": order.said["status"],
-                        "numbers": dict.fromkeys(order.numbers, order.said["status"]),
-                    }
-                    for id, order in self.orders["fone"].items()
-                },
-                "history": [
-                    [id, number, *entry.values()]
-                    for id, order in self.orders["fone"].items()
-                    for entry in order.history
-                    for number in order.numbers
-                ],
-            },
-        }
+        ahead = [at for at, _, what in self._ahead if _kind(what) == kind and at > now]
+        ahead += [at for at, _, event in self._hidden if event.feed == kind]
+        if not ahead or self.clock.advance_to(min(ahead)) < min(ahead):
+            return False
+        self.now()
+        return True
 
 
-def _in_truth(order: Order) -> dict[str, Any]:
-    said = order.said
-    return {
-        "status": said["status"],
-        "details": [detail["code"] for detail in said["details"]],
-        "numbers": order.numbers,
-        "deleted": order.deleted,
-        "foc_datetime_actual": said["foc_actual"] and millis(said["foc_actual"]),
-        "foc_datetime_requested": millis(said["foc_requested"]),
-        "messaging": said["messaging"],
-        "support_key": said["support_key"],
-        "comments": len(order.comments),
+def _kind(what: Birth | Step) -> str:
+    return what.kind if isinstance(what, Birth) else what.order.kind
+
+
+def _move(line: Line, word: str | None, code: str | None, at: int) -> None:
+    """A number takes a word, a carrier code, or both, and its history says so."""
+    to, code = word or line.status, code or line.code
+    if (to, code) == (line.status, line.code):
+        return
+    entry: dict[str, Any] = {
+        "FdxStatusFrom": line.status,
+        "FdxStatusTo": to,
+        "CarrierPortingStatusFrom": line.code,
+        "CarrierPortingStatusTo": code,
+        "Created": at,
     }
+    line.history.append(entry)
+    line.status, line.code = to, code

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from aggregator.core.model import Fact, Part
-from aggregator.store.rows import digest, several
+from aggregator.store.rows import digest
+from aggregator.store.statements import several, table_of
 from aggregator.store.tables import EventRow, FactRow
 
 SETTLED = timedelta(minutes=5)
@@ -21,19 +22,19 @@ SETTLED = timedelta(minutes=5)
 
 
 class Door:
-    """One transaction's door. `filled` collects the events whose payload came now."""
+    """One transaction's door. `complete` holds the events that are stored, and whether with their payload."""
 
     def __init__(self, tx: Connection, account_id: int, facts: Iterable[Fact]) -> None:
         facts = tuple(facts)
-        self.filled: set[str] = set()
         self.complete = dict[tuple[str, str], bool]()
-        event, fact = EventRow.__table__, FactRow.__table__  # type: ignore[attr-defined]
+        event, fact = table_of(EventRow), table_of(FactRow)
         keys = {said.announced.key for said in facts if said.announced}
         found = select(event.c.feed, event.c.provider_event_id, event.c.payload_complete)
         for row in several(
             tx, found.where(event.c.account_id == account_id), event.c.provider_event_id, keys
         ):
             self.complete[row.feed, row.provider_event_id] = row.payload_complete
+        self.stored = frozenset(self.complete)
         ids = {said.source_id for said in facts if said.announced is None}
         known = select(fact.c.source_id).where(fact.c.account_id == account_id)
         self.known = {row.source_id for row in several(tx, known, fact.c.source_id, ids)}
@@ -55,8 +56,6 @@ class Door:
         key = (said.feed, said.key)
         if self.complete.get(key) or (key in self.complete and not said.complete):
             return None
-        if key in self.complete:
-            self.filled.add(said.key)
         self.complete[key] = said.complete
         return fact if said.complete else replace(fact, source_id=f"{fact.source_id}/bare")
 
@@ -68,12 +67,26 @@ class Door:
             return replace(fact, as_of=looked_at) if order and gone_at is None else None
         if gone_at is not None:
             return replace(fact, as_of=looked_at) if looked_at > gone_at + SETTLED else None
+        event_at: datetime | None = order.get("event_as_of")
+        if event_at is not None and event_at > fact.as_of:
+            fact = _after(fact, event_at, looked_at)
         kind = "document" if fact.part is Part.ORDER else "numbers_document"
         stands_at: datetime | None = order.get(f"{kind}_as_of")
         if stands_at is None or order.get(kind) != digest(fact.document or ""):
             return fact
         if fact.as_of < stands_at:
             return fact  # the same words, earlier: since when they hold is news
-        event_at: datetime | None = order.get("event_as_of")
-        told_otherwise = event_at is not None and event_at > stands_at and looked_at > event_at + SETTLED
-        return replace(fact, as_of=looked_at) if told_otherwise and fact.part is Part.ORDER else None
+        confirmed = event_at is not None and stands_at < event_at <= fact.as_of
+        return fact if confirmed and fact.part is Part.ORDER else None
+
+
+def _after(fact: Fact, event_at: datetime, looked_at: datetime) -> Fact:
+    """A look whose own time lies before an event's, at its place. Taken well after the event it shows what is
+    so after it, whatever `updated_at` says; and a time written in whole seconds or milliseconds may mean any
+    moment of them, so an event of the same one is part of what it shows."""
+    if looked_at > event_at + SETTLED:
+        return replace(fact, as_of=looked_at)
+    micros = fact.as_of.microsecond
+    unit = 1_000_000 if micros == 0 else 1_000 if micros % 1_000 == 0 else 1
+    shown = event_at < fact.as_of + timedelta(microseconds=unit)
+    return replace(fact, as_of=event_at) if shown else fact

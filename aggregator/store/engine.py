@@ -1,22 +1,58 @@
 """Connections: the same rules for every engine, whichever database is behind it.
 
-SQLite: our own BEGIN IMMEDIATE (the driver's deferred transactions lose updates), WAL with FULL durability.
-Postgres: everything lives in a schema of ours, found by the search path.
+SQLite: our own BEGIN IMMEDIATE for writers (the driver's deferred transactions lose updates), WAL with FULL
+durability. Postgres: everything lives in a schema of ours, found by the search path.
 """
 
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import (
+    URL,
+    Connection,
+    Date,
+    DateTime,
+    Dialect,
+    Engine,
+    NullPool,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.ext.compiler import compiles
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from aggregator.errors import StoreError
 
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
 BUSY_MS = 10_000
+VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value beyond the database's limits
+
+
+class Unstorable(StoreError):
+    """The database cannot hold a value it was given; trying again would not help."""
+
+
+class Instant(sqlite.DATETIME):
+    """Instants are stored in SQLite as the views show them, so that a reader's filter can use an index."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
+        """UTC → `YYYY-MM-DDTHH:MM:SS.ffffffZ`."""
+        return lambda at: at and at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+@compiles(UTCDateTime, "sqlite")
+@compiles(Date, "sqlite")
+def text_column(kind: object, compiler: object, **_: object) -> str:
+    """Columns of times are text: SQLite takes `'2026'` for a number when it compares it with another kind."""
+    return "TEXT"
 
 
 def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> Engine:
@@ -29,14 +65,24 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
     if read_only:
         options += " -c default_transaction_read_only=on"
     engine = create_engine(
-        address, connect_args={"options": options, "connect_timeout": 10}, pool_pre_ping=True
+        address,
+        connect_args={"options": options, "connect_timeout": 10},
+        pool_pre_ping=True,
+        hide_parameters=True,  # else an error's traceback shows the values of a row
     )
     return engine.execution_options(schema_name=schema)
 
 
 def _sqlite(path: str, read_only: bool) -> Engine:
-    read_url = f"sqlite:///file:{Path(path).absolute()}?mode=ro&uri=true"
-    engine = create_engine(read_url if read_only else f"sqlite:///{path}")
+    if read_only:
+        # No connection outlives its question: one that idles would keep a writer from leaving WAL mode, and
+        # would go on reading a file that has been replaced.
+        uri = Path(path).absolute().as_uri()
+        url = URL.create("sqlite", database=uri, query={"mode": "ro", "uri": "true"})
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    else:
+        engine = create_engine(URL.create("sqlite", database=path), hide_parameters=True)
+    engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: Instant}
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
@@ -49,17 +95,18 @@ def _sqlite(path: str, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, lock: int = WRITER_LOCK) -> Iterator[Connection]:
     """One transaction of a writer. Writers follow one another, so ids and `seq` are drawn in commit order."""
-    with translated(), engine.begin() as tx:
+    with translated(), engine.execution_options(writes=True).begin() as tx:
         if tx.dialect.name == "postgresql":
-            tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+            tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": lock})
         yield tx
 
 
@@ -69,9 +116,12 @@ def translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(
-            f"database: {str(error.orig).splitlines()[0] if error.orig else error.code}"
-        ) from error
+        what = f"database: {str(error.orig).splitlines()[0] if error.orig else error.code}"
+        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        bad = isinstance(error, DataError | IntegrityError) or sqlstate.startswith(VALUES)
+        raise (Unstorable if bad else StoreError)(what) from error
+    except StatementError as error:
+        raise Unstorable(f"database: {type(error.orig).__name__} in a value") from error
     except SQLAlchemyError as error:
         raise StoreError(f"database: {type(error).__name__}") from error
 
@@ -90,3 +140,24 @@ def close(engine: Engine) -> None:
             finally:
                 connection.close()
         engine.dispose()
+
+
+def copy(engine: Engine, target: Path) -> None:
+    """A consistent copy of a SQLite file, as committed now, readable by nobody who cannot read the original.
+    A file that stands there already is replaced once the copy is whole."""
+    source = Path(engine.url.database or "").absolute()
+    unfinished = target.with_name(f"{target.name}.part")
+    try:
+        unfinished.unlink(missing_ok=True)
+        mode = source.stat().st_mode & 0o777
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
+            reader.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            reader.execute("VACUUM INTO ?", (str(unfinished),))
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(target)
+    except (sqlite3.Error, OSError) as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise StoreError(f"database: no copy could be made at {target}: {error}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
+from aggregator.store.statements import table_of
 from aggregator.store.tables import LeaseRow
 
 EXPIRES = timedelta(seconds=20)
@@ -14,13 +15,13 @@ EXPIRES = timedelta(seconds=20)
 
 def holder() -> str:
     """This process, named so that another one on the same host can tell whether it still lives."""
-    return f"{_place()}/{os.getpid()}/{_started(os.getpid())}"
+    return f"{_place()}/{os.getpid()}/{started(os.getpid())}"
 
 
 def take(tx: Connection, account_id: int, me: str, now: datetime) -> int | None:
     """Take the lease; returns its new epoch, or None while a living holder keeps it."""
     lease = tx.execute(
-        select(LeaseRow.__table__).where(col(LeaseRow.account_id) == account_id).with_for_update()  # type: ignore[attr-defined]
+        select(table_of(LeaseRow)).where(col(LeaseRow.account_id) == account_id).with_for_update()
     ).one()
     if lease.holder not in (None, me) and _may_live(lease.holder, lease.renewed_at, now):
         return None
@@ -46,11 +47,12 @@ def _set(tx: Connection, account_id: int, **values: object) -> None:
 
 
 def _may_live(other: str, renewed_at: datetime | None, now: datetime) -> bool:
-    """A dead process of this host is known to be dead; any other holder lives until it fails to renew."""
-    place, pid, started = other.rsplit("/", 2)
-    if place == _place() and place and _started(int(pid)) != started:
+    """A dead process of this host is known to be dead; any other holder lives until it fails to renew. Its
+    clock may be a little ahead of ours."""
+    place, pid, since = other.rsplit("/", 2)
+    if place and place == _place() and started(int(pid)) != since:
         return False
-    return renewed_at is not None and timedelta(0) <= now - renewed_at < EXPIRES
+    return renewed_at is not None and abs(now - renewed_at) < EXPIRES
 
 
 def _place() -> str:
@@ -62,9 +64,10 @@ def _place() -> str:
         return ""
 
 
-def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; '' when there is none."""
+def started(pid: int) -> str:
+    """When a process started, in the kernel's ticks; '' when there is none, or one that only waits to be buried."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        return "" if stat[0] in "ZX" else stat[19]
     except (OSError, IndexError):
         return ""

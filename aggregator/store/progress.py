@@ -1,6 +1,7 @@
 """How the polls go: the run record and cursor of each feed, and what had to be set aside."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -9,19 +10,22 @@ from sqlmodel import col
 
 from aggregator.core.account import Account
 from aggregator.core.due import next_due
-from aggregator.core.findings import Findings, Mark, Progress
-from aggregator.core.model import Skipped
+from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
+from aggregator.core.model import Fact, Skipped
 from aggregator.store import wanted
-from aggregator.store.rows import upsert
-from aggregator.store.tables import FeedRow, QuarantineRow
+from aggregator.store.statements import several, table_of, upsert
+from aggregator.store.tables import BackfillRow, FeedRow, QuarantineRow
+
+_BACKFILL = table_of(BackfillRow)
+_WALK = tuple(column.name for column in fields(Backfill))
 
 
 def covered(tx: Connection, account_id: int) -> dict[str, datetime]:
     """For each direction, the start of the last complete listing that showed every order of it."""
     rows = tx.execute(
-        select(col(FeedRow.covers), col(FeedRow.covered_at)).where(
-            col(FeedRow.account_id) == account_id, col(FeedRow.covered_at).is_not(None)
-        )
+        select(col(FeedRow.covers), col(FeedRow.covered_at))
+        .where(col(FeedRow.account_id) == account_id, col(FeedRow.covered_at).is_not(None))
+        .order_by(col(FeedRow.covered_at))
     )
     return {row.covers: row.covered_at for row in rows}
 
@@ -45,7 +49,7 @@ def advance(
 ) -> None:
     """Update the run record in place; the cursor only ever goes forward, and only with a complete sweep."""
     here = (col(FeedRow.account_id) == account_id, col(FeedRow.feed) == progress.feed)
-    row = tx.execute(select(FeedRow.__table__).where(*here)).one()  # type: ignore[attr-defined]
+    row = tx.execute(select(table_of(FeedRow)).where(*here)).one()
     failures = 0 if progress.complete else row.consecutive_failures + 1
     feed = account.feeds[progress.feed]
     at = progress.attempted_at
@@ -79,25 +83,57 @@ def advance(
 
 def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: Iterable[Skipped] = ()) -> None:
     """Name and count what could not be read; what has been read since is resolved."""
-    here = (col(QuarantineRow.account_id) == account_id, col(QuarantineRow.feed) == findings.feed)
-    rows = tx.execute(select(QuarantineRow.__table__).where(*here))  # type: ignore[attr-defined]
-    known = {row.ref: row._asdict() for row in rows}
+    skipped = (*findings.skipped, *given_up)
+    read = {ref for fact in findings.facts if (ref := _read_whole(fact)) is not None}
+    table = table_of(QuarantineRow)
+    here = select(table).where(table.c.account_id == account_id, table.c.feed == findings.feed)
+    refs = read | {one.ref for one in skipped}
+    known = {row.ref: row._asdict() for row in several(tx, here, table.c.ref, refs)}
     written: dict[str, dict[str, Any]] = {}
-    for skipped in (*findings.skipped, *given_up):
-        before = written.get(skipped.ref) or known.get(skipped.ref)
-        written[skipped.ref] = {
+    for one in skipped:
+        before = written.get(one.ref) or known.get(one.ref)
+        written[one.ref] = {
             "account_id": account_id,
             "feed": findings.feed,
-            "ref": skipped.ref,
-            "error": skipped.error,
+            "ref": one.ref,
+            "error": one.error,
             "first_seen_at": before["first_seen_at"] if before else findings.at,
             "last_seen_at": findings.at,
             "count": before["count"] + 1 if before else 1,
             "resolved_at": None,
         }
-    if known:
-        read = {fact.announced.key if fact.announced else fact.order.id for fact in findings.facts}
-        for ref in read & known.keys() - written.keys():
-            if known[ref]["resolved_at"] is None:
-                written[ref] = {**known[ref], "resolved_at": findings.at}
-    upsert(tx, QuarantineRow, ["account_id", "feed", "ref"], list(written.values()))
+    for ref in read & known.keys() - written.keys():
+        if known[ref]["resolved_at"] is None:
+            written[ref] = {**known[ref], "resolved_at": findings.at}
+    upsert(tx, QuarantineRow, ("account_id", "feed", "ref"), list(written.values()))
+
+
+def _read_whole(fact: Fact) -> str | None:
+    """What a fact shows to be readable; an event whose payload is still owed shows nothing."""
+    if fact.announced is None:
+        return fact.order.id
+    return fact.announced.key if fact.announced.complete else None
+
+
+# --- walks through history ------------------------------------------------------------------------------
+
+
+def backfills(tx: Connection, account_id: int) -> dict[str, Backfill]:
+    """How far the walk through each feed's history is."""
+    rows = tx.execute(select(_BACKFILL).where(_BACKFILL.c.account_id == account_id)).mappings()
+    return {row["feed"]: Backfill(**{name: row[name] for name in _WALK}) for row in rows}
+
+
+def begin(tx: Connection, account_id: int, walk: Backfill) -> None:
+    """Note a walk that begins, in place of any before it."""
+    row = {name: getattr(walk, name) for name in _WALK}
+    upsert(tx, BackfillRow, ("account_id", "feed"), [{"account_id": account_id, **row}])
+
+
+def walked(tx: Connection, account_id: int, walk: Backfill, recorded: Recorded) -> None:
+    """Count what a slice of a walk brought; how far it is only ever goes forward."""
+    here = (_BACKFILL.c.account_id == account_id, _BACKFILL.c.feed == walk.feed)
+    counts = {name: _BACKFILL.c[name] + getattr(recorded, name) for name in ("orders", "events", "changes")}
+    tx.execute(update(_BACKFILL).where(*here).values(counts))
+    forward = _BACKFILL.c.done_until < walk.done_until
+    tx.execute(update(_BACKFILL).where(*here, forward).values(done_until=walk.done_until))

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from aggregator.core.normalise import number as number_key
-from aggregator.errors import ConfigError, StoreError
+from aggregator.errors import ConfigError, SchemaError, StoreError
 from aggregator.store import engine as engines
 from aggregator.store import schema
 
@@ -33,22 +35,26 @@ BOOLEANS = frozenset(
 )
 JSON_COLUMNS = frozenset({"reasons", "payload"})
 LARGEST = 100_000
+MANY = 1 << 31  # more than there can be
+PORTION = 500  # rows fetched at a time: a long answer is never in memory whole
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one view is filtered and sorted: the column that `since` and `until` speak of, and the order."""
+    """How one view is filtered and sorted: the column that `since` and `until` speak of, and the order.
+    `owner` is the column that leads to the orders, for filters that only they have."""
 
     name: str
     order: str
     time: str | None = None
     columns: frozenset[str] = field(default_factory=frozenset)
+    owner: str = "order_id"
 
 
-def _view(name: str, order: str, time: str | None = None, columns: str = "") -> View:
-    return View(f"v1_{name}", order, time, frozenset(columns.split()))
+def _view(name: str, order: str, time: str | None = None, columns: str = "", owner: str = "order_id") -> View:
+    return View(f"v1_{name}", order, time, frozenset(columns.split()), owner)
 
 
 VIEWS = {
@@ -68,15 +74,22 @@ VIEWS = {
         "changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"
     ),
     "events": _view("events", "occurred_at, event_id", "occurred_at", "account provider order_id"),
-    "feeds": _view("feeds", "account, feed", None, "account provider"),
-    "accounts": _view("accounts", "account", None, "account provider"),
-    "unknown": _view("unknown_words", "account, vocabulary, word", "last_seen_at", "account provider"),
-    "quarantine": _view("quarantine", "last_seen_at desc, quarantine_id", "last_seen_at", "account provider"),
+    "feeds": _view("feeds", "account, feed", "last_attempt_at", "account provider", "account"),
+    "accounts": _view("accounts", "account", None, "account provider", "account"),
+    "unknown": _view(
+        "unknown_words", "account, vocabulary, word", "last_seen_at", "account provider", "account"
+    ),
+    "quarantine": _view(
+        "quarantine", "last_seen_at desc, quarantine_id", "last_seen_at", "account provider", "account"
+    ),
     "numbers": _view("numbers", "order_id, number_key", None, "order_id number_key account provider"),
     "reasons": _view("reasons", "from_at", None, "order_id"),
     "comments": _view("comments", "occurred_at", None, "order_id"),
-    "timeline": _view("timeline", "sort_at, entry_id", None, "order_id number_key"),
+    "timeline": _view("timeline", "sort_at, entry_id", "sort_at", "order_id number_key"),
 }
+OF_ORDERS = frozenset({"account", "provider", "direction", "state", "customer_reference"})
+"""What every view can be filtered by: where it lacks the column, its rows' orders (or, for rows that belong to
+an account, that account's orders) decide."""
 
 
 def open_reader(url: str, schema_name: str = "porting") -> "Reader":
@@ -109,18 +122,51 @@ class Reader:
         limit: int | None = None,
         newest: bool = False,
     ) -> list[Row]:
-        """Rows of a view, oldest or most pressing first; with `newest`, the last `limit` rows of that order."""
+        """Rows of a view, oldest or most pressing first; with `newest`, the last `limit` rows of that order.
+        Never more than `LARGEST`."""
+        limit = min(limit or LARGEST, LARGEST)
+        rows = list(self.query(*self._asked(view, filters, since, until, after, limit, newest)))
+        return rows[::-1] if newest else rows
+
+    def each(
+        self,
+        view: str,
+        filters: Mapping[str, object] | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Row]:
+        """The rows of a view one by one, as many as there are, of which only a few are in memory at a time."""
+        statement, values = self._asked(view, filters, since, until, None, limit, False)
+        with self._connected() as connection:
+            streaming = connection.execution_options(yield_per=PORTION)
+            with streaming.execute(text(statement), values) as found:
+                for row in found.mappings():
+                    yield {name: plain(name, value) for name, value in row.items()}
+
+    def _asked(
+        self,
+        view: str,
+        filters: Mapping[str, object] | None,
+        since: datetime | None,
+        until: datetime | None,
+        after: int | None,
+        limit: int | None,
+        newest: bool,
+    ) -> tuple[str, dict[str, object]]:
+        """The statement that asks for these rows, and its values."""
         known = VIEWS[view]
-        where, values = [], dict[str, object]()
-        for name, value in (filters or {}).items():
-            if name not in known.columns:
-                raise ValueError(f"{view} has no filter {name}")
-            where.append(f"{name} = :{name}")
-            values[name] = value
+        where, values = _where(known, filters or {})
+        bounds = []
         for name, sign, at in (("since", ">=", since), ("until", "<", until)):
-            if at is not None and known.time:
-                where.append(f"{known.time} {sign} :{name}")
+            if at is not None:
+                bounds.append(f"{known.time or 'observed_at'} {sign} :{name}")
                 values[name] = self._instant(at)
+        if bounds and known.time is None:
+            changed = f"select {known.owner} from v1_changes where {' and '.join(bounds)}"
+            bounds = [f"{known.owner} in ({changed})"]
+        where += bounds
         if after is not None:
             where.append("seq > :after")
             values["after"] = after
@@ -131,21 +177,30 @@ class Reader:
         )
         query = f"select * from {known.name}"
         query += f" where {' and '.join(where)}" if where else ""
-        query += f" order by {order} limit {min(limit or LARGEST, LARGEST)}"
-        rows = list(self.query(query, values))
-        return rows[::-1] if newest else rows
+        return query + f" order by {order}" + (f" limit {min(limit, MANY)}" if limit else ""), values
 
     def query(self, statement: str, values: Mapping[str, object]) -> Iterator[Row]:
         """Run one of our own statements and give its rows as plain values."""
+        with self._connected() as connection:
+            rows = connection.execute(text(statement), values).mappings().all()
+        for row in rows:
+            yield {name: plain(name, value) for name, value in row.items()}
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection; what fails for want of our schema says so."""
         with engines.translated():
             try:
                 with self.engine.connect() as connection:
-                    rows = connection.execute(text(statement), values).mappings().all()
-            except Exception:
-                schema.require(self.engine)
+                    yield connection
+            except DBAPIError:
+                try:
+                    schema.explain(self.engine)
+                except SchemaError:
+                    raise
+                except StoreError:
+                    pass  # a mere reader may not look; its own error says enough
                 raise
-        for row in rows:
-            yield {name: plain(name, value) for name, value in row.items()}
 
     def _instant(self, at: datetime) -> object:
         at = at.astimezone(UTC)
@@ -184,6 +239,17 @@ class Reader:
             query = "select distinct number_key from v1_numbers where number_key = :key"
             found += [row["number_key"] for row in self.query(query, {"key": key})]
         return found
+
+
+def _where(known: View, filters: Mapping[str, object]) -> tuple[list[str], dict[str, object]]:
+    """The conditions of some filters; those of columns that the view lacks speak of the rows' orders."""
+    for name in filters:
+        if name not in known.columns | OF_ORDERS:
+            raise ValueError(f"{known.name} has no filter {name}")
+    where = [f"{name} = :{name}" for name in filters if name in known.columns]
+    if foreign := [f"{name} = :{name}" for name in filters if name not in known.columns]:
+        where.append(f"{known.owner} in (select {known.owner} from v1_orders where {' and '.join(foreign)})")
+    return where, dict(filters)
 
 
 def plain(name: str, value: object) -> object:

@@ -12,37 +12,37 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select, update
 from sqlmodel import col
 
 from aggregator.core.account import Account
-from aggregator.core.diff import diff, differences, is_late
-from aggregator.core.findings import Findings, Progress, Recorded
+from aggregator.core.diff import diff, is_late
+from aggregator.core.findings import Backfill, Findings, Progress, Recorded
 from aggregator.core.fold import fold, stamp
 from aggregator.core.model import Change, Direction, Fact, OrderRef, Part, Source
-from aggregator.core.normalise import normalise, number, unknown
+from aggregator.core.normalise import normalise, unknown
 from aggregator.core.standing import Standing
 from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
 from aggregator.store import wanted
 from aggregator.store.door import Door
-from aggregator.store.facts import decoded, encoded
+from aggregator.store.facts import decoded
 from aggregator.store.rows import (
+    EVENT_KEY,
     FILLS,
     Rows,
-    chunks,
     comment_row,
     digest,
-    fill_event,
-    insert,
+    event_row,
+    fact_row,
+    number_of,
     number_row,
     order_id,
     order_of,
     order_row,
     reason_row,
-    several,
-    upsert,
 )
+from aggregator.store.statements import alter, insert, remove, several, table_of, upsert
 from aggregator.store.tables import (
     ChangeRow,
     CommentRow,
@@ -65,12 +65,16 @@ def record(
     epoch: int,
     findings: Findings,
     progress: Progress | None = None,
+    backfill: Backfill | None = None,
 ) -> Recorded:
     """Record one slice. Raises Fenced, and so writes nothing, when another process has taken the account."""
     lease = select(col(LeaseRow.epoch)).where(col(LeaseRow.account_id) == account_id)
     if tx.execute(lease.with_for_update(read=True)).scalar() != epoch:
         raise Fenced(f"account {account.name} was taken over by another process")
-    return _Recording(tx, account, account_id, findings).run(progress)
+    recorded = _Recording(tx, account, account_id, findings).run(progress)
+    if backfill is not None:
+        progress_rows.walked(tx, account_id, backfill, recorded)
+    return recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,9 @@ class _Recording:
         self.account_id = account_id
         self.findings = findings
         self.facts = sorted(findings.facts, key=stamp)
-        self.ids = tx.execute(select(FeedIdentityRow.__table__)).one()._asdict()  # type: ignore[attr-defined]
+        self.ids = tx.execute(select(table_of(FeedIdentityRow))).one()._asdict()
         self.covered = progress_rows.covered(tx, account_id)
+        self.door = Door(tx, account_id, self.facts)
         self.orders: dict[str, dict[str, Any]] = {}
         self.standings: dict[str, Standing] = {}
         self.accepted: set[str] = set()
@@ -109,8 +114,8 @@ class _Recording:
                 if fact.source_id not in first_looks.absorbed:
                     self._take(fact, first_looks.before.get(fact.source_id, ()))
             self._write()
-        pending = wanted.Pending(self.tx, self.account_id)
-        given_up = pending.settle(self.findings, self.accepted, self.orders, self.account.name, self.covered)
+        pending = wanted.Pending(self.tx, self.account_id, self.findings)
+        given_up = pending.settle(self.accepted, self.orders, self.account.name, self.covered)
         progress_rows.quarantine(self.tx, self.account_id, self.findings, given_up)
         if progress is not None:
             new_rows = self.ids["newest_seq"] != before["newest_seq"]
@@ -123,6 +128,7 @@ class _Recording:
             changes=self.ids["newest_seq"] - before["newest_seq"],
             skipped=len(self.findings.skipped),
             newest_seq=self.ids["newest_seq"],
+            orders=self.ids["newest_order"] - before["newest_order"],
         )
 
     def _draw(self, name: str) -> int:
@@ -133,24 +139,23 @@ class _Recording:
 
     def _know_orders(self) -> None:
         names = {order_id(self.account.name, fact.order) for fact in self.facts}
-        table = OrderRow.__table__  # type: ignore[attr-defined]
+        table = table_of(OrderRow)
         for row in several(self.tx, select(table), table.c.order_id, names):
             self.orders[row.order_id] = row._asdict()
 
     def _at_the_door(self) -> list[Fact]:
         """The facts that are new, each with its final place in the order of facts."""
-        door = Door(self.tx, self.account_id, self.facts)
         new = []
         for fact in self.facts:
             name = order_id(self.account.name, fact.order)
-            admitted = door.admit(fact, self.orders.get(name))
+            admitted = self.door.admit(fact, self.orders.get(name))
             if admitted is None:
                 continue
             self.accepted.add(fact.source_id)
             new.append(admitted)
             self._note(admitted, name)
-        self.rows.filled = door.filled
-        return sorted(new, key=stamp)
+        # Of one look at an order its own words come first, whatever order they get in the end.
+        return sorted(new, key=lambda fact: (*stamp(fact)[:3], fact.part is not Part.ORDER, fact.source_id))
 
     def _note(self, fact: Fact, name: str) -> None:
         """What the door must know of this fact when the next one knocks, in this slice or later."""
@@ -169,44 +174,58 @@ class _Recording:
     def _know_standings(self, names: set[str]) -> None:
         known = {self.orders[name]["id"]: name for name in names if "id" in self.orders.get(name, {})}
         facts: dict[str, list[Fact]] = {}
-        table = FactRow.__table__  # type: ignore[attr-defined]
+        table = table_of(FactRow)
         for row in several(self.tx, select(table), table.c.order_pk, known):
             name = known[row.order_pk]
             facts.setdefault(name, []).append(self._again(row, self.orders[name]))
         for name, told in facts.items():
             self.standings[name] = fold(None, told)
-            self._reread(name, told)
+        stale = {name for name in facts if self.orders[name]["map_version"] != self.account.words.version}
+        self._reread({name: max(facts[name], key=stamp) for name in sorted(stale)})
 
-    def _again(self, row: Row[Any], order: Mapping[str, Any]) -> Fact:
+    def _again(self, row: Row[Any], order: dict[str, Any]) -> Fact:
+        order["last_fact"] = max(order.get("last_fact", 0), row.id)
         ref = OrderRef(Direction(order["direction"]), order["provider_order_id"])
         fact = decoded(ref, row.source, row.source_id, row.part, row.as_of, row.read_at, row.said)
         return normalise(fact, self.account.words)
 
-    def _reread(self, name: str, told: list[Fact]) -> None:
-        """Words changed since this order was last written: its differences come first, as a replay's."""
-        row = self.orders[name]
-        if row["map_version"] == self.account.words.version:
-            return
-        newest = max(told, key=stamp)
-        standing = self.standings[name]
-        for change in differences(order_of(row), standing.order, newest):
-            self._change(
-                change, name, newest, row["last_fact"], source="replay", replay=self.ids["newest_seq"] + 1
-            )
-        row["map_version"] = self.account.words.version
+    def _reread(self, newest: Mapping[str, Fact]) -> None:
+        """Words changed since these orders were last written: the differences come first, as a replay's."""
+        numbers: dict[int, dict[str, Row[Any]]] = {}
+        table = table_of(NumberRow)
+        pks = {self.orders[name]["id"] for name in newest}
+        for line in several(self.tx, select(table), table.c.order_pk, pks):
+            numbers.setdefault(line.order_pk, {})[line.number_key] = line
+        for name, fact in newest.items():
+            row, after = self.orders[name], self.standings[name]
+            told = {
+                key: number_of(line._asdict(), after.numbers[key].own)
+                for key, line in numbers.get(row["id"], {}).items()
+            }
+            before = Standing(after.ref, after.told, order_of(row), told, ())
+            because = Fact(fact.order, fact.source, fact.source_id, fact.as_of, self.findings.at)
+            batch, replay = self._draw("newest_fact"), self.ids["newest_seq"] + 1
+            for change in diff(before, after, because):
+                self._change(change, name, because, row["last_fact"], batch, replay)
+            row["map_version"] = self.account.words.version
+            moved = self.ids["newest_seq"] >= replay
+            self._touched(name, before, after, self.findings.at if moved else None)
 
     def _first_looks(self, new: list[Fact]) -> "_FirstLooks":
         """The first sight of an order is one: the history that came in the same reply as the first look at it
         is folded with it, and told by the events alone."""
         looks = _FirstLooks({}, set())
-        for look in new:
-            name = order_id(self.account.name, look.order)
-            if look.source is not Source.SNAPSHOT or look.part is not Part.ORDER or "id" in self.orders[name]:
+        told: dict[OrderRef, list[Fact]] = {}
+        for fact in new:
+            if "id" not in self.orders[order_id(self.account.name, fact.order)]:
+                told.setdefault(fact.order, []).append(fact)
+        for look in (fact for facts in told.values() for fact in facts):
+            if look.source is not Source.SNAPSHOT or look.part is not Part.ORDER:
                 continue
             history = tuple(
                 fact
-                for fact in new
-                if fact.order == look.order and fact.read_at == look.read_at and stamp(fact) < stamp(look)
+                for fact in told[look.order]
+                if fact.read_at == look.read_at and stamp(fact) < stamp(look)
             )
             if all(fact.source is Source.EVENT for fact in history):
                 looks.before[look.source_id] = history
@@ -224,24 +243,39 @@ class _Recording:
         after = fold(before, (*earlier, fact))
         seq_before = self.ids["newest_seq"]
         for one in (*earlier, fact):
-            fact_id = row["last_fact"] = self._draw("newest_fact")
-            self.rows.facts.append(self._fact_row(one, row["id"], fact_id))
+            row["last_fact"] = self._draw("newest_fact")
+            self.rows.facts.append(fact_row(one, self.account_id, row["id"], row["last_fact"]))
+            if one.document is not None:
+                self.rows.documents[digest(one.document)] = one.document
             if one.announced is not None:
-                self.rows.events.append(self._event_row(one, row["id"], is_late(before, one)))
-            for vocabulary, word in unknown(one):
-                key = {
-                    "account_id": self.account_id,
-                    "vocabulary": vocabulary,
-                    "word": word,
-                    "order_pk": row["id"],
-                }
-                self.rows.words.append({**key, "first_seen_at": one.read_at, "last_seen_at": one.read_at})
+                self._event(one, row["id"], is_late(before, one))
+            self._unknown_words(one, row["id"])
+        look = (name, fact.read_at)
+        event = fact.source is Source.EVENT
+        batch = row["last_fact"] if event else self.batches.setdefault(look, row["last_fact"])
         for change in diff(before, after, fact):
-            self._change(change, name, fact, row["last_fact"])
+            self._change(change, name, fact, row["last_fact"], batch)
         self.standings[name] = after
         if fact.comment is not None:
             self.rows.comments.append(comment_row(fact, row["id"], self.ids["newest_seq"]))
         self._touched(name, before, after, fact.read_at if self.ids["newest_seq"] > seq_before else None)
+
+    def _event(self, fact: Fact, order_pk: int, late: bool) -> None:
+        """An event's row; a payload that comes later, in this slice or another, fills the same row."""
+        row = event_row(fact, self.account_id, order_pk, self.account.words.region, late)
+        key = (row["feed"], row["provider_event_id"])
+        if key in self.rows.events:
+            self.rows.events[key].update({name: row[name] for name in FILLS})
+        elif key in self.door.stored:
+            self.rows.filled.append(row)
+        else:
+            self.rows.events[key] = {"id": self._draw("newest_event"), **row}
+
+    def _unknown_words(self, fact: Fact, order_pk: int) -> None:
+        seen = {"order_pk": order_pk, "first_seen_at": fact.read_at, "last_seen_at": fact.read_at}
+        for vocabulary, word in unknown(fact):
+            key = {"account_id": self.account_id, "vocabulary": vocabulary, "word": word}
+            self.rows.words.append({**key, **seen})
 
     def _born(self, name: str, fact: Fact) -> dict[str, Any]:
         """The order's row, with an id of its own from the first fact on."""
@@ -277,11 +311,9 @@ class _Recording:
             self.rows.reasons.add(name)
 
     def _change(
-        self, change: Change, name: str, fact: Fact, fact_id: int, source: str | None = None, replay: int = 0
+        self, change: Change, name: str, fact: Fact, fact_id: int, batch: int, replay: int = 0
     ) -> None:
         row = self.orders[name]
-        look = (name, fact.read_at)
-        batch = fact_id if fact.source is Source.EVENT else self.batches.setdefault(look, fact_id)
         announced = fact.announced
         self.rows.changes.append(
             {
@@ -302,7 +334,7 @@ class _Recording:
                 "regression": change.regression,
                 "unexpected": change.unexpected,
                 "initial": self.findings.initial,
-                "source": source or fact.source,
+                "source": "replay" if replay else fact.source,
                 "provider_event_id": announced.key if announced else None,
             }
         )
@@ -314,78 +346,43 @@ class _Recording:
 
     # --- rows -------------------------------------------------------------------------------------------
 
-    def _fact_row(self, fact: Fact, order_pk: int, fact_id: int) -> dict[str, Any]:
-        if fact.document is not None:
-            self.rows.documents[digest(fact.document)] = fact.document
-        return {
-            "id": fact_id,
-            "account_id": self.account_id,
-            "order_pk": order_pk,
-            "source": fact.source,
-            "source_id": fact.source_id,
-            "part": fact.part,
-            "as_of": fact.as_of,
-            "read_at": fact.read_at,
-            "document": digest(fact.document) if fact.document is not None else None,
-            "said": encoded(fact),
-        }
-
-    def _event_row(self, fact: Fact, order_pk: int, late: bool) -> dict[str, Any]:
-        said = fact.announced
-        assert said is not None
-        number_key = number(said.number, self.account.words.region)[0] if said.number else None
-        return {
-            "id": self._draw("newest_event") if said.key not in self.rows.filled else 0,
-            "account_id": self.account_id,
-            "feed": said.feed,
-            "provider_event_id": said.key,
-            "order_pk": order_pk,
-            "number_key": number_key,
-            "event_type": said.type,
-            "occurred_at": fact.as_of,
-            "first_seen_at": fact.read_at,
-            "late": late,
-            "raw_from": said.raw_from,
-            "raw_to": said.raw_to,
-            "payload_complete": said.complete,
-            "payload": said.payload,
-        }
-
     def _write(self) -> None:
         """Every row of the transaction, a list for each table."""
         rows, tx = self.rows, self.tx
         orders = [order_row(self.orders[name], self.standings[name].order) for name in sorted(rows.orders)]
         keys = {self.orders[name]["id"]: self.standings[name] for name in rows.orders}
-        upsert(tx, OrderRow, ["id"], orders)
-        insert(
-            tx, DocumentRow, [{"hash": hash, "body": body} for hash, body in rows.documents.items()], ["hash"]
-        )
+        upsert(tx, OrderRow, ("id",), orders)
+        documents = [{"hash": hash, "body": body} for hash, body in rows.documents.items()]
+        insert(tx, DocumentRow, documents, unless_there=("hash",))
         insert(tx, FactRow, rows.facts)
-        events = [row for row in rows.events if row["id"]]
-        insert(tx, EventRow, events)
-        filled = [{f"b_{k}": row[k] for k in FILLS} for row in rows.events if not row["id"]]
-        if filled:
-            tx.execute(fill_event(), filled)
+        insert(tx, EventRow, [*rows.events.values()])
+        alter(tx, EventRow, EVENT_KEY, rows.filled, FILLS)
         insert(tx, ChangeRow, rows.changes)
         numbers = [number_row(pk, key, keys[pk].numbers[key], seq) for (pk, key), seq in rows.numbers.items()]
-        upsert(tx, NumberRow, ["order_pk", "number_key"], numbers)
+        upsert(tx, NumberRow, ("order_pk", "number_key"), numbers)
         self._write_reasons()
-        upsert(tx, CommentRow, ["order_pk", "comment_id"], rows.comments, keep_if_null=("body",))
+        upsert(
+            tx,
+            CommentRow,
+            ("order_pk", "comment_id"),
+            rows.comments,
+            only=("author_type", "body", "occurred_at", "last_seq"),
+            keep_if_null=("body",),
+        )
         upsert(
             tx,
             UnknownWordRow,
-            ["account_id", "vocabulary", "word", "order_pk"],
+            ("account_id", "vocabulary", "word", "order_pk"),
             rows.words,
             only=("last_seen_at",),
         )
 
     def _write_reasons(self) -> None:
-        pks = [self.orders[name]["id"] for name in self.rows.reasons]
-        for chunk in chunks(pks):
-            self.tx.execute(delete(ReasonRow).where(col(ReasonRow.order_pk).in_(chunk)))
+        names = sorted(self.rows.reasons)
+        remove(self.tx, ReasonRow, ("order_pk",), [{"order_pk": self.orders[name]["id"]} for name in names])
         held = [
             reason_row(self.orders[name]["id"], reason)
-            for name in sorted(self.rows.reasons)
+            for name in names
             for reason in self.standings[name].reasons
         ]
         insert(self.tx, ReasonRow, held)

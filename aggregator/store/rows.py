@@ -1,32 +1,21 @@
-"""Values → rows, and the statements that write them as lists (executemany, the quick way on both databases)."""
+"""Values → rows, and back."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, Update, bindparam, func, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
-
 from aggregator.core.model import Fact, OrderRef
+from aggregator.core.normalise import number as number_key
 from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS, Held, Number, Order
-from aggregator.store.tables import EventRow, OrderRow
+from aggregator.store.facts import encoded
+from aggregator.store.statements import table_of
+from aggregator.store.tables import OrderRow
 
-CHUNK = 500
-INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-FILLS = (
-    "account_id",
-    "feed",
-    "provider_event_id",
-    "late",
-    "raw_from",
-    "raw_to",
-    "payload_complete",
-    "payload",
-)
-_ORDER_COLUMNS = tuple(column.name for column in OrderRow.__table__.columns)  # type: ignore[attr-defined]
+EVENT_KEY = ("provider_event_id", "feed", "account_id")
+FILLS = ("late", "raw_from", "raw_to", "payload_complete", "payload")
+_ORDER_COLUMNS = tuple(column.name for column in table_of(OrderRow).columns)
 
 
 @dataclass(slots=True)
@@ -34,7 +23,8 @@ class Rows:
     """What one transaction is going to write."""
 
     facts: list[dict[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    filled: list[dict[str, Any]] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
@@ -42,7 +32,6 @@ class Rows:
     numbers: dict[tuple[int, str], int] = field(default_factory=dict)
     orders: set[str] = field(default_factory=set)
     reasons: set[str] = field(default_factory=set)
-    filled: set[str] = field(default_factory=set)
 
 
 # --- values as rows -------------------------------------------------------------------------------------
@@ -78,6 +67,48 @@ def number_row(order_pk: int, key: str, number: Number, seq: int) -> dict[str, A
     return {"order_pk": order_pk, "number_key": key, "last_seq": seq, **said}
 
 
+def number_of(row: Mapping[str, Any], own: bool) -> Number:
+    """A number's columns again from its row."""
+    return Number(**{name: row[name] for name in NUMBER_FIELDS}, own=own)
+
+
+def event_row(fact: Fact, account_id: int, order_pk: int, region: str, late: bool) -> dict[str, Any]:
+    """A row of `event`, as yet without an id."""
+    said = fact.announced
+    assert said is not None
+    return {
+        "account_id": account_id,
+        "feed": said.feed,
+        "provider_event_id": said.key,
+        "order_pk": order_pk,
+        "number_key": number_key(said.number, region)[0] if said.number else None,
+        "event_type": said.type,
+        "occurred_at": fact.as_of,
+        "first_seen_at": fact.read_at,
+        "late": late,
+        "raw_from": said.raw_from,
+        "raw_to": said.raw_to,
+        "payload_complete": said.complete,
+        "payload": said.payload,
+    }
+
+
+def fact_row(fact: Fact, account_id: int, order_pk: int, fact_id: int) -> dict[str, Any]:
+    """A row of `fact`."""
+    return {
+        "id": fact_id,
+        "account_id": account_id,
+        "order_pk": order_pk,
+        "source": fact.source,
+        "source_id": fact.source_id,
+        "part": fact.part,
+        "as_of": fact.as_of,
+        "read_at": fact.read_at,
+        "document": digest(fact.document) if fact.document is not None else None,
+        "said": encoded(fact),
+    }
+
+
 def reason_row(order_pk: int, held: Held) -> dict[str, Any]:
     """A row of `reason`."""
     return {
@@ -93,7 +124,7 @@ def reason_row(order_pk: int, held: Held) -> dict[str, Any]:
 
 
 def comment_row(fact: Fact, order_pk: int, seq: int) -> dict[str, Any]:
-    """A row of `comment`."""
+    """A row of `comment`; the first sight of it is the one that counts."""
     comment = fact.comment
     assert comment is not None
     return {
@@ -105,63 +136,3 @@ def comment_row(fact: Fact, order_pk: int, seq: int) -> dict[str, Any]:
         "observed_at": fact.read_at,
         "last_seq": seq,
     }
-
-
-# --- statements -----------------------------------------------------------------------------------------
-
-
-def insert(
-    tx: Connection, model: type[SQLModel], rows: Sequence[Mapping[str, Any]], ignore: Sequence[str] = ()
-) -> None:
-    """Insert rows; with `ignore`, those whose key is there already are left as they are."""
-    if rows:
-        statement = INSERT[tx.dialect.name](_table(model))
-        tx.execute(statement.on_conflict_do_nothing(index_elements=ignore) if ignore else statement, rows)
-
-
-def upsert(
-    tx: Connection,
-    model: type[SQLModel],
-    keys: Sequence[str],
-    rows: Sequence[Mapping[str, Any]],
-    only: Sequence[str] = (),
-    keep_if_null: Sequence[str] = (),
-) -> None:
-    """Insert rows or update those that are there (`only` these columns, where given)."""
-    if not rows:
-        return
-    table = _table(model)
-    statement = INSERT[tx.dialect.name](table)
-    changed: dict[str, Any] = {}
-    for column in table.columns:
-        if column.name in keys or (only and column.name not in only):
-            continue
-        new: Any = statement.excluded[column.name]
-        changed[column.name] = func.coalesce(new, column) if column.name in keep_if_null else new
-    tx.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
-
-
-def fill_event() -> Update:
-    """The update that gives an event the payload the provider still owed."""
-    table = _table(EventRow)
-    statement = update(table)
-    for name in FILLS[:3]:
-        statement = statement.where(table.c[name] == bindparam(f"b_{name}"))
-    return statement.values({name: bindparam(f"b_{name}") for name in FILLS[3:]})
-
-
-def several(
-    tx: Connection, statement: Select[Any], column: Column[Any], values: Iterable[Any]
-) -> Iterator[Row[Any]]:
-    """The rows whose column is one of many values, asked in chunks."""
-    for chunk in chunks(sorted(values)):
-        yield from tx.execute(statement.where(column.in_(chunk)))
-
-
-def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """A sequence in pieces of at most `CHUNK`."""
-    return (values[at : at + CHUNK] for at in range(0, len(values), CHUNK))
-
-
-def _table(model: type[SQLModel]) -> Any:
-    return model.__table__  # type: ignore[attr-defined]

@@ -8,41 +8,65 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.schema import CreateSchema
 
-from aggregator.errors import SchemaError
-from aggregator.store.engine import translated
+from aggregator.errors import SchemaError, StoreError
+from aggregator.store.engine import copy, translated, writing
+from aggregator.store.grants import grant_writer
+from aggregator.store.views import VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 UPGRADE_LOCK = 0x75706772  # held while a schema is upgraded ("upgr")
 UPGRADE = "porting-aggregator db upgrade"
+INSTALL = "pip install --upgrade porting-aggregator"
 
 
-def upgrade(engine: Engine) -> tuple[str | None, str]:
-    """Bring the schema to this version; returns the revisions before and after."""
-    schema = engine.get_execution_options().get("schema_name")
-    with translated(), engine.begin() as tx:
+def upgrade(engine: Engine, writer: str | None = None) -> tuple[str | None, str]:
+    """Bring the schema to this version; returns the revisions before and after. Of a SQLite file that has to
+    change a copy is kept beside it. `writer` is the Postgres role that polls, where another one owns the
+    tables."""
+    with writing(engine, UPGRADE_LOCK) as tx:
         if tx.dialect.name == "postgresql":
-            tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-            tx.execute(text(f'create schema if not exists "{schema}"'))
+            schema = engine.get_execution_options()["schema_name"]
+            tx.execute(CreateSchema(schema, if_not_exists=True))
         before = revision(tx)
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        if before is not None and before not in _revisions():
+            raise SchemaError(_unfit(before))
+        if tx.dialect.name == "sqlite" and before not in (None, head()):
+            copy(engine, kept_beside(engine, str(before)))
+        config = _config()
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+        if writer is not None:
+            grant_writer(tx, writer)
         return before, head()
+
+
+def kept_beside(engine: Engine, before: str) -> Path:
+    """Where the copy of a SQLite file is kept that an upgrade from this revision makes first."""
+    path = Path(engine.url.database or "")
+    return path.with_name(f"{path.name}.schema-{before}")
 
 
 def head() -> str:
     """The revision this version of the program needs."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def _revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return str(ScriptDirectory.from_config(config).get_current_head())
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def revision(tx: Connection) -> str | None:
     """The database's revision, or None where there is no schema yet."""
-    return MigrationContext.configure(tx, opts={"version_table": "schema_version"}).get_current_revision()
+    return MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def is_empty(engine: Engine) -> bool:
@@ -55,7 +79,24 @@ def require(engine: Engine) -> None:
     """Raise SchemaError with the command to type, unless the schema is the one this version needs."""
     with translated(), engine.connect() as connection:
         found = revision(connection)
-    if found == head():
+    if found != head():
+        raise SchemaError(_unfit(found))
+
+
+def explain(engine: Engine) -> None:
+    """After a failure: raise SchemaError if the schema is the reason. A mere reader may not see its revision."""
+    try:
+        require(engine)
+    except SchemaError:
+        raise
+    except StoreError:
         return
-    what = "has no schema yet" if found is None else f"has schema {found}, this version needs {head()}"
-    raise SchemaError(f"the database {what}; type: {UPGRADE}")
+
+
+def _unfit(found: str | None) -> str:
+    if found is None:
+        return f"the database has no schema yet; type: {UPGRADE}"
+    what = f"the database has schema {found}, this version needs {head()}"
+    if found in _revisions():
+        return f"{what}; type: {UPGRADE}"
+    return f"{what}: a newer version made it; type: {INSTALL}"

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,14 +12,15 @@ from sqlmodel import col
 
 from aggregator.core.account import Account
 from aggregator.core.due import backoff
-from aggregator.core.findings import Findings, Mark, Progress, Recorded
-from aggregator.core.model import Basis, Direction, Vocabulary, Want
+from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
+from aggregator.core.fold import stamp
+from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import meaning
 from aggregator.core.states import TERMINAL
 from aggregator.store import engine as engines
 from aggregator.store import lease, progress, schema, wanted
 from aggregator.store.record import record
-from aggregator.store.rows import INSERT
+from aggregator.store.statements import insert, table_of, upsert
 from aggregator.store.tables import (
     AccountRow,
     FeedIdentityRow,
@@ -47,9 +48,13 @@ def open_store(url: str, schema_name: str = "porting") -> "Store":
     """Open the database to write. An empty SQLite file gets its schema; any other state that is not this
     version's raises SchemaError with the command to type."""
     engine = engines.connect(url, schema_name)
-    if engine.dialect.name == "sqlite" and schema.is_empty(engine):
-        schema.upgrade(engine)
-    schema.require(engine)
+    try:
+        if engine.dialect.name == "sqlite" and schema.is_empty(engine):
+            schema.upgrade(engine)
+        schema.require(engine)
+    except BaseException:
+        engines.close(engine)
+        raise
     return Store(engine)
 
 
@@ -73,7 +78,9 @@ class Store:
         """Make the database know the accounts and feeds of the configuration; others are marked."""
         accounts = tuple(accounts)
         with self._writing() as tx:
-            tx.execute(_identity(tx), {"id": 1, "feed_id": secrets.token_hex(8)})
+            zero = dict.fromkeys(("floor", "newest_seq", "newest_fact", "newest_event", "newest_order"), 0)
+            identity = {"id": 1, "feed_id": secrets.token_hex(8), "keep_ended_s": 0, **zero}
+            insert(tx, FeedIdentityRow, [identity], unless_there=("id",))
             tx.execute(update(FeedIdentityRow).values(keep_ended_s=int(keep_ended.total_seconds())))
             names = [account.name for account in accounts]
             tx.execute(update(AccountRow).where(col(AccountRow.name).not_in(names)).values(configured=False))
@@ -95,23 +102,20 @@ class Store:
             ).scalar()
             account_id = (last or 0) + 1
             row = {"id": account_id, "name": account.name, "refusals": 0, **values}
-            tx.execute(INSERT[tx.dialect.name](AccountRow.__table__), [row])  # type: ignore[attr-defined]
-            tx.execute(INSERT[tx.dialect.name](LeaseRow.__table__), [{"account_id": account_id, "epoch": 0}])  # type: ignore[attr-defined]
+            insert(tx, AccountRow, [row])
+            insert(tx, LeaseRow, [{"account_id": account_id, "epoch": 0}])
         else:
             tx.execute(update(AccountRow).where(col(AccountRow.id) == account_id).values(values))
         for feed in account.feeds.values():
-            statement = INSERT[tx.dialect.name](FeedRow.__table__)  # type: ignore[attr-defined]
             known = {"enabled": feed.enabled, "stale_after_s": int(feed.stale_after.total_seconds())}
             row = {"account_id": account_id, "feed": feed.name, "known_since": now, **known}
-            tx.execute(
-                statement.on_conflict_do_update(index_elements=["account_id", "feed"], set_=known),
-                [{**row, "consecutive_failures": 0, "skew_s": 0.0, "pages": 0}],
-            )
+            row |= {"consecutive_failures": 0, "skew_s": 0.0, "pages": 0}
+            upsert(tx, FeedRow, ("account_id", "feed"), [row], only=tuple(known))
         self._forget_known_words(tx, account, account_id)
 
     def _forget_known_words(self, tx: Connection, account: Account, account_id: int) -> None:
         """A word that somebody has explained since is not unknown any more."""
-        table = UnknownWordRow.__table__  # type: ignore[attr-defined]
+        table = table_of(UnknownWordRow)
         here = table.c.account_id == account_id
         for row in tx.execute(select(table.c.vocabulary, table.c.word).where(here).distinct()).all():
             if row.vocabulary == Vocabulary.REASON:
@@ -137,8 +141,15 @@ class Store:
 
     def renew(self, held: Lease, now: datetime) -> bool:
         """Say that we still live; False when somebody else has taken over."""
+        return not self.renew_all([held], now)
+
+    def renew_all(self, held: Iterable[Lease], now: datetime) -> list[str]:
+        """The same for several accounts at once; returns those that somebody else has taken over."""
+        held = tuple(held)
+        if not held:
+            return []
         with self._writing() as tx:
-            return lease.renew(tx, held.account_id, held.epoch, now)
+            return [one.account for one in held if not lease.renew(tx, one.account_id, one.epoch, now)]
 
     def release(self, held: Lease) -> None:
         """Let an account go at a clean end."""
@@ -174,9 +185,24 @@ class Store:
 
     def marks(self, account: str) -> Mapping[str, Mark]:
         """What is remembered of each feed of an account."""
-        query = select(FeedRow.__table__).join(AccountRow.__table__).where(col(AccountRow.name) == account)  # type: ignore[attr-defined]
+        query = select(table_of(FeedRow)).join(table_of(AccountRow)).where(col(AccountRow.name) == account)
         with engines.translated(), self.engine.connect() as connection:
             return {row.feed: progress.mark(row) for row in connection.execute(query)}
+
+    def agenda(self) -> dict[str, tuple[dict[str, Mark], datetime | None]]:
+        """For every account what is remembered of its feeds, and until when it pauses."""
+        agenda: dict[str, tuple[dict[str, Mark], datetime | None]] = {}
+        columns = (table_of(FeedRow), col(AccountRow.name), col(AccountRow.paused_until))
+        query = select(*columns).join(table_of(AccountRow))
+        with engines.translated(), self.engine.connect() as connection:
+            for row in connection.execute(query):
+                agenda.setdefault(row.name, ({}, row.paused_until))[0][row.feed] = progress.mark(row)
+        return agenda
+
+    def probe(self) -> None:
+        """Raise StoreError when the database does not answer."""
+        with engines.translated(), self.engine.connect() as connection:
+            connection.execute(select(1))
 
     def wants(self, held: Lease, now: datetime | None) -> tuple[Want, ...]:
         """What must still be asked and is not pausing at `now`, oldest first."""
@@ -204,14 +230,67 @@ class Store:
     # --- recording --------------------------------------------------------------------------------------
 
     def record(
-        self, account: Account, held: Lease, findings: Findings, progress_made: Progress | None = None
+        self,
+        account: Account,
+        held: Lease,
+        findings: Findings,
+        progress_made: Progress | None = None,
+        *,
+        backfill: Backfill | None = None,
     ) -> Recorded:
-        """Record one slice in one transaction; Fenced when the account is not ours any more."""
+        """Record one slice in one transaction; Fenced when the account is not ours any more.
+
+        `backfill` says how far a walk through history is with it. A fact that the database cannot hold is set
+        aside: the slice is tried again in halves, the older one first, down to that fact alone.
+        """
+        try:
+            with self._writing() as tx:
+                return record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+        except (engines.Unstorable, ValueError, ArithmeticError) as error:
+            if not findings.facts:
+                raise
+            older, newer = _halved(findings, error)
+        before = replace(backfill, done_until=backfill.since) if backfill else None
+        done = self.record(account, held, older, backfill=before) if older else Recorded()
+        return done + self.record(account, held, newer, progress_made, backfill=backfill)
+
+    # --- walks through history --------------------------------------------------------------------------
+
+    def backfills(self, account: str) -> Mapping[str, Backfill]:
+        """How far the walk through the history of each of an account's feeds is, ended ones too."""
+        with engines.translated(), self.engine.connect() as connection:
+            account_id = self._account_id(connection, account)
+            return {} if account_id is None else progress.backfills(connection, account_id)
+
+    def begin_backfill(
+        self, held: Lease, feed: str, since: datetime, until: datetime, now: datetime
+    ) -> Backfill:
+        """The walk through a feed's history from `since` to `until`: the one that was interrupted, where it
+        has come past `since` already, else a new one."""
         with self._writing() as tx:
-            return record(tx, account, held.account_id, held.epoch, findings, progress_made)
+            walk = progress.backfills(tx, held.account_id).get(feed)
+            if walk is None or walk.done or not walk.since <= since <= walk.done_until:
+                walk = Backfill(feed, since, until, done_until=since, started_at=now)
+            walk = replace(walk, until=until)
+            progress.begin(tx, held.account_id, walk)
+            return walk
 
 
-def _identity(tx: Connection) -> Any:
-    statement = INSERT[tx.dialect.name](FeedIdentityRow.__table__)  # type: ignore[attr-defined]
-    zero = dict.fromkeys(("floor", "newest_seq", "newest_fact", "newest_event", "newest_order"), 0)
-    return statement.values(keep_ended_s=0, **zero).on_conflict_do_nothing(index_elements=["id"])
+def _halved(findings: Findings, error: Exception) -> tuple[Findings | None, Findings]:
+    """The older half of a slice and the rest; of a single fact nothing but the note that it was set aside."""
+    facts = sorted(findings.facts, key=stamp)
+    if len(facts) == 1:
+        ref = facts[0].announced.key if facts[0].announced else facts[0].order.id
+        what = str(error) if isinstance(error, engines.Unstorable) else type(error).__name__
+        aside = Skipped(_storable(ref), f"cannot be stored: {what}")
+        return None, replace(findings, facts=(), skipped=(*findings.skipped, aside))
+    facts_of = [tuple(facts[: len(facts) // 2]), tuple(facts[len(facts) // 2 :])]
+    first = {fact.source_id for fact in facts_of[0]}
+    with_first = tuple(want for want in findings.wants if want.because in first)
+    rest = tuple(want for want in findings.wants if want.because not in first)
+    older = replace(findings, facts=facts_of[0], wants=with_first, skipped=(), answered=(), failed=())
+    return older, replace(findings, facts=facts_of[1], wants=rest)
+
+
+def _storable(ref: str) -> str:
+    return ref[:200].encode("utf-8", "replace").decode().replace("\0", "?")

@@ -4,8 +4,17 @@ one writer hands out, so that rows stay in the order they came and nothing depen
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Column, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""A key that may grow past 2**31. SQLite's own INTEGER is as wide, and as a key it is the row's address: no
+index of its own has to be kept beside the table."""
+
+
+def _where(name: str, column: str, condition: str) -> Index:
+    """An index over the few rows that readers look up by this column."""
+    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class AccountRow(SQLModel, table=True):
@@ -45,7 +54,7 @@ class FeedRow(SQLModel, table=True):
     feed: str = Field(primary_key=True)
     enabled: bool = True
     known_since: datetime
-    stale_after_s: int
+    stale_after_s: int = Field(sa_column=Column(BigInteger, nullable=False))
     cursor_at: datetime | None = None
     last_attempt_at: datetime | None = None
     last_complete_at: datetime | None = None
@@ -63,6 +72,23 @@ class FeedRow(SQLModel, table=True):
     covered_at: datetime | None = None
 
 
+class BackfillRow(SQLModel, table=True):
+    """How far the walk through one feed's history is: everything from `since` to `done_until` is stored.
+    It goes forward from the older end, so one instant says it all. The feed's own cursor is another matter."""
+
+    __tablename__ = "backfill"
+
+    account_id: int = Field(primary_key=True, foreign_key="account.id")
+    feed: str = Field(primary_key=True)
+    since: datetime
+    until: datetime
+    done_until: datetime
+    started_at: datetime
+    orders: int = 0
+    events: int = 0
+    changes: int = 0
+
+
 class FeedIdentityRow(SQLModel, table=True):
     """The one row that names the change feed and hands out ids."""
 
@@ -75,7 +101,7 @@ class FeedIdentityRow(SQLModel, table=True):
     newest_fact: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     newest_event: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     newest_order: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
-    keep_ended_s: int = 14 * 86_400
+    keep_ended_s: int = Field(default=14 * 86_400, sa_column=Column(BigInteger, nullable=False))
 
 
 class OrderRow(SQLModel, table=True):
@@ -200,9 +226,9 @@ class FactRow(SQLModel, table=True):
     """One thing said about one order at one time, in the provider's words: the source of all else."""
 
     __tablename__ = "fact"
-    __table_args__ = (UniqueConstraint("account_id", "source", "source_id"),)
+    __table_args__ = (UniqueConstraint("source_id", "source", "account_id"),)
 
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    id: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     account_id: int = Field(foreign_key="account.id")
     order_pk: int = Field(foreign_key="port_order.id", index=True)
     source: str
@@ -219,11 +245,12 @@ class EventRow(SQLModel, table=True):
 
     __tablename__ = "event"
     __table_args__ = (
-        UniqueConstraint("account_id", "feed", "provider_event_id"),
+        UniqueConstraint("provider_event_id", "feed", "account_id"),
         Index("ix_event_order", "order_pk", "occurred_at"),
+        _where("ix_event_number", "number_key", "number_key is not null"),
     )
 
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    id: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     account_id: int = Field(foreign_key="account.id")
     feed: str
     provider_event_id: str
@@ -243,9 +270,12 @@ class ChangeRow(SQLModel, table=True):
     """The feed: append-only, in commit order. `replay` is 0, or tells two replays of one fact apart."""
 
     __tablename__ = "change"
-    __table_args__ = (UniqueConstraint("fact_id", "kind", "number_key", "field", "replay"),)
+    __table_args__ = (
+        UniqueConstraint("fact_id", "kind", "number_key", "field", "replay"),
+        _where("ix_change_number", "number_key", "number_key <> ''"),
+    )
 
-    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    seq: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     batch: int = Field(sa_column=Column(BigInteger, nullable=False))
     fact_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     replay: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))

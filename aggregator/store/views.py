@@ -5,18 +5,24 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
+VERSION_TABLE = "schema_version"
 SOURCE = Path(__file__).with_name("views.sql")
 _WORD = re.compile(r"@(\w+)\(")
 
+_BOTH = {
+    "step": "case when {0} is null then {1} else {0} || ' → ' || coalesce({1}, '') end",
+    "moved": "case when {0}.kind in ('order_seen', 'number_added') then null else "
+    "{0}.field || ': ' || coalesce({0}.old_value, '') || ' → ' || coalesce({0}.new_value, '') end",
+}
 _SQLITE = {
-    "at": "replace({0}, ' ', 'T') || 'Z'",
+    **_BOTH,
     "json": "{0}",
-    "ago": "strftime('%Y-%m-%d %H:%M:%f', 'now', (-({0})) || ' seconds')",
+    "ago": "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', (-({0})) || ' seconds')",
     "later": "max(coalesce({0}, {1}), coalesce({1}, {0}))",
     "no": "0",
 }
 _POSTGRES = {
-    "at": "{0}",
+    **_BOTH,
     "json": "{0}::jsonb",
     "ago": "now() - make_interval(secs => ({0}))",
     "later": "greatest({0}, {1})",
@@ -42,7 +48,7 @@ def _filled(source: str, words: dict[str, str]) -> str:
             depth += {"(": 1, ")": -1}.get(source[end], 0)
             end += 1
         inside = source[start.end() : end - 1]
-        parts = inside.split(",") if start[1] == "later" else [inside]
+        parts = inside.split(",") if start[1] in ("later", "step") else [inside]
         source = source[: start.start()] + words[start[1]].format(*map(str.strip, parts)) + source[end:]
     return source
 
@@ -53,9 +59,10 @@ def create(tx: Connection) -> None:
         tx.exec_driver_sql(statement)
 
 
-def drop(tx: Connection) -> None:
-    """Drop every view of ours that is there."""
+def drop(tx: Connection) -> list[str]:
+    """Drop every view of ours that is there; returns their names."""
     there = set(inspect(tx).get_view_names())
-    for name, _ in reversed(statements(tx.dialect.name)):
-        if name in there:
-            tx.exec_driver_sql(f"drop view {name}")
+    ours = [name for name, _ in reversed(statements(tx.dialect.name)) if name in there]
+    for name in ours:
+        tx.exec_driver_sql(f"drop view {name}")
+    return ours

@@ -1,5 +1,5 @@
 -- The read-only contract. Columns are never removed or re-typed; new ones come at the end.
--- @at, @json, @ago, @later, @no differ between the databases: see views.py.
+-- @json, @ago, @later, @no differ between the databases, @step and @moved are said once: see views.py.
 
 create view v1_feed_identity as
 select feed_id, floor, newest_seq from feed_identity;
@@ -12,6 +12,8 @@ create view v1_orders as
 with settings as (select keep_ended_s from feed_identity),
 judged as (
   select o.*, a.name as account, a.provider, a.configured,
+    (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
+      and f.covered_at >= o.first_seen_at and o.deleted_at is null) as covered_at,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
   from port_order o join account a on a.id = o.account_id
@@ -19,7 +21,7 @@ judged as (
 select
   o.order_id, o.provider, o.account, o.direction, o.provider_order_id, o.customer_reference,
   o.customer_group_reference, o.description, o.support_key, o.group_key, o.sub_account, o.state, o.raw_status,
-  o.mapping_basis, o.map_version, o.waiting_on, o.needs_us, o.why, @at(o.waiting_since) as waiting_since,
+  o.mapping_basis, o.map_version, o.waiting_on, o.needs_us, o.why, o.waiting_since,
   case when not o.needs_us then null
     when o.deadline_at <= @ago(-86400) then 1
     when o.deadline_at <= @ago(-259200) or o.state = 'exception' or o.state = 'unknown' then 2
@@ -31,106 +33,103 @@ select
     when o.state = 'scheduled' then 'scheduled'
     else 'in_progress' end as display_group,
   @json(o.reasons) as reasons, o.is_open,
-  o.requested_foc_on, @at(o.requested_foc_at) as requested_foc_at,
-  o.confirmed_foc_on, @at(o.confirmed_foc_at) as confirmed_foc_at, o.foc_is_firm,
-  @at(o.ported_at) as ported_at, o.ported_at_source,
+  o.requested_foc_on, o.requested_foc_at, o.confirmed_foc_on, o.confirmed_foc_at, o.foc_is_firm,
+  o.ported_at, o.ported_at_source,
   o.losing_carrier, o.losing_carrier_spid, o.gaining_carrier, o.gaining_carrier_spid,
   o.messaging_state, o.messaging_open,
   o.numbers_total, o.numbers_ported, o.numbers_open, o.numbers_ended_unported, o.numbers_active,
   o.rollup_state, o.is_mixed, o.disagreement, o.parent_order_id, o.submission_cycle, o.foc_changes,
-  @at(o.created_at) as created_at, @at(o.submitted_at) as submitted_at,
-  @at(o.first_scheduled_at) as first_scheduled_at, @at(o.ended_at) as ended_at, o.end_cause,
-  @at(o.state_since) as state_since, @at(o.first_seen_at) as first_seen_at,
-  @at(o.last_changed_at) as last_changed_at,
-  @at(@later(o.last_read_at, c.covered_at)) as last_read_ok_at,
-  o.last_seq, @at(o.deadline_at) as deadline_at, o.deadline_kind,
-  @at(o.deleted_at) as deleted_at, o.deletion_basis
-from judged o
-left join feed c on c.account_id = o.account_id and c.covers = o.direction and o.deleted_at is null
-  and c.covered_at >= o.first_seen_at;
+  o.created_at, o.submitted_at, o.first_scheduled_at, o.ended_at, o.end_cause, o.state_since, o.first_seen_at,
+  o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
+  o.deadline_kind, o.deleted_at, o.deletion_basis
+from judged o;
 
 create view v1_waiting as
 select v.order_id, v.provider, v.account, v.direction, v.provider_order_id, v.support_key, v.customer_reference,
   v.state, v.raw_status, v.why, v.waiting_since, v.numbers_total, v.losing_carrier, v.confirmed_foc_on,
   v.deadline_at, v.deadline_kind, v.urgency
-from v1_orders v join account a on a.name = v.account
-where v.needs_us and a.configured;
+from port_order o join account a on a.id = o.account_id join v1_orders v on v.order_id = o.order_id
+where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_us;
 
 create view v1_numbers as
 select o.order_id, a.name as account, a.provider, n.number_key, n.e164, n.raw_number, n.state, n.raw_status,
-  n.mapping_basis, n.activation_state, n.messaging_state, n.carrier_status_raw,
-  @at(n.state_since) as state_since, @at(n.added_at) as added_at, @at(n.ported_at) as ported_at,
-  @at(n.removed_at) as removed_at, n.is_current, n.last_seq
+  n.mapping_basis, n.activation_state, n.messaging_state, n.carrier_status_raw, n.state_since, n.added_at,
+  n.ported_at, n.removed_at, n.is_current, n.last_seq
 from port_number n join port_order o on o.id = n.order_pk join account a on a.id = o.account_id;
 
 create view v1_reasons as
 select o.order_id, nullif(r.number_key, '') as number_key, r.code, r.raw_code, r.raw_text, r.waiting_on,
-  @at(r.from_at) as from_at, @at(r.to_at) as to_at
+  r.from_at, r.to_at
 from reason r join port_order o on o.id = r.order_pk;
 
 create view v1_events as
 select e.id as event_id, a.name as account, a.provider, e.provider_event_id, o.order_id, e.number_key,
-  e.event_type, @at(e.occurred_at) as occurred_at, @at(e.first_seen_at) as first_seen_at, e.late, e.raw_from,
-  e.raw_to, e.payload_complete, @json(e.payload) as payload
+  e.event_type, e.occurred_at, e.first_seen_at, e.late, e.raw_from, e.raw_to, e.payload_complete, @json(e.payload) as payload
 from event e join port_order o on o.id = e.order_pk join account a on a.id = e.account_id;
 
 create view v1_changes as
 select c.seq, c.batch, a.name as account, a.provider, o.direction, o.order_id, o.customer_reference,
   nullif(c.number_key, '') as number_key, c.kind, nullif(c.field, '') as field, c.old_value, c.new_value,
-  @at(c.occurred_at) as occurred_at, @at(c.observed_at) as observed_at, @at(c.not_before) as not_before,
-  c.late, c.regression, c.unexpected, c.initial, c.source, c.provider_event_id
+  c.occurred_at, c.observed_at, c.not_before, c.late, c.regression, c.unexpected, c.initial, c.source,
+  c.provider_event_id
 from change c join port_order o on o.id = c.order_pk join account a on a.id = o.account_id;
 
 create view v1_comments as
-select o.order_id, m.comment_id, m.author_type, m.body, @at(m.occurred_at) as occurred_at,
-  @at(m.observed_at) as observed_at, m.last_seq
+select o.order_id, m.comment_id, m.author_type, m.body, m.occurred_at, m.observed_at, m.last_seq
 from comment m join port_order o on o.id = m.order_pk;
 
+-- Each arm by itself, so that a number's or an order's rows are found by an index. The arms that end in a join
+-- with port_number repeat an order's own moments for each number it has.
 create view v1_timeline as
-with moments as (
-  select 'e' || e.id as id, e.order_pk, e.number_key, e.occurred_at as sort_at, e.occurred_at,
-    e.first_seen_at as observed_at, e.event_type as what,
-    case when e.raw_from is null then e.raw_to else e.raw_from || ' → ' || coalesce(e.raw_to, '') end as detail,
-    'event' as source
-  from event e
-  union all
-  select 'c' || c.seq, c.order_pk, nullif(c.number_key, ''), coalesce(c.occurred_at, c.observed_at),
-    c.occurred_at, c.observed_at, c.kind,
-    case when c.kind in ('order_seen', 'number_added') then null
-      else c.field || ': ' || coalesce(c.old_value, '') || ' → ' || coalesce(c.new_value, '') end,
-    c.source
-  from change c where c.kind <> 'attribute_changed' and c.kind <> 'comment_added'
-  union all
-  select 'm' || m.comment_id, m.order_pk, null, coalesce(m.occurred_at, m.observed_at), m.occurred_at,
-    m.observed_at, 'comment', m.author_type || ': ' || coalesce(m.body, ''), 'comment'
-  from comment m
-)
-select m.id as entry_id, o.order_id, m.number_key, @at(m.sort_at) as sort_at, @at(m.occurred_at) as occurred_at,
-  @at(m.observed_at) as observed_at, m.what, m.detail, m.source
-from moments m join port_order o on o.id = m.order_pk
+select 'e' || e.id as entry_id, o.order_id, e.number_key, e.occurred_at as sort_at,
+  e.occurred_at, e.first_seen_at as observed_at, e.event_type as what,
+  @step(e.raw_from, e.raw_to) as detail, 'event' as source
+from event e join port_order o on o.id = e.order_pk
 union all
-select m.id || '/' || n.number_key, o.order_id, n.number_key, @at(m.sort_at), @at(m.occurred_at),
-  @at(m.observed_at), m.what, m.detail, m.source
-from moments m join port_order o on o.id = m.order_pk join port_number n on n.order_pk = o.id
-where m.number_key is null;
+select 'e' || e.id || '/' || n.number_key, o.order_id, n.number_key, e.occurred_at, e.occurred_at,
+  e.first_seen_at, e.event_type, @step(e.raw_from, e.raw_to), 'event'
+from event e join port_order o on o.id = e.order_pk join port_number n on n.order_pk = e.order_pk
+where e.number_key is null
+union all
+select 'c' || c.seq, o.order_id, c.number_key, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
+  c.observed_at, c.kind, @moved(c), c.source
+from change c join port_order o on o.id = c.order_pk
+where c.number_key <> '' and c.kind not in ('attribute_changed', 'comment_added')
+union all
+select 'c' || c.seq, o.order_id, null, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
+  c.observed_at, c.kind, @moved(c), c.source
+from change c join port_order o on o.id = c.order_pk
+where c.number_key = '' and c.kind not in ('attribute_changed', 'comment_added')
+union all
+select 'c' || c.seq || '/' || n.number_key, o.order_id, n.number_key,
+  coalesce(c.occurred_at, c.observed_at), c.occurred_at, c.observed_at, c.kind, @moved(c), c.source
+from change c join port_order o on o.id = c.order_pk join port_number n on n.order_pk = c.order_pk
+where c.number_key = '' and c.kind not in ('attribute_changed', 'comment_added')
+union all
+select 'm' || m.order_pk || ':' || m.comment_id, o.order_id, null, coalesce(m.occurred_at, m.observed_at),
+  m.occurred_at, m.observed_at, 'comment', m.author_type || ': ' || coalesce(m.body, ''), 'comment'
+from comment m join port_order o on o.id = m.order_pk
+union all
+select 'm' || m.order_pk || ':' || m.comment_id || '/' || n.number_key, o.order_id, n.number_key,
+  coalesce(m.occurred_at, m.observed_at), m.occurred_at, m.observed_at, 'comment',
+  m.author_type || ': ' || coalesce(m.body, ''), 'comment'
+from comment m join port_order o on o.id = m.order_pk join port_number n on n.order_pk = m.order_pk;
 
 create view v1_feeds as
-select a.name as account, a.provider, f.feed, @at(f.cursor_at) as cursor_at,
-  @at(f.last_attempt_at) as last_attempt_at, @at(f.last_complete_at) as last_complete_at,
-  @at(f.last_new_at) as last_new_at, f.last_outcome, f.last_error, @at(f.failing_since) as failing_since,
-  f.consecutive_failures, @at(f.not_before) as not_before, @at(f.next_due_at) as next_due_at,
+select a.name as account, a.provider, f.feed, f.cursor_at, f.last_attempt_at, f.last_complete_at,
+  f.last_new_at, f.last_outcome, f.last_error, f.failing_since, f.consecutive_failures, f.not_before,
+  f.next_due_at,
   (a.configured and f.enabled
     and coalesce(f.last_complete_at, f.known_since) < @ago(f.stale_after_s)) as stale
 from feed f join account a on a.id = f.account_id;
 
 create view v1_unknown_words as
 select a.provider, a.name as account, u.vocabulary, u.word, min(o.order_id) as example,
-  @at(min(u.first_seen_at)) as first_seen_at, @at(max(u.last_seen_at)) as last_seen_at, count(*) as orders
+  min(u.first_seen_at) as first_seen_at, max(u.last_seen_at) as last_seen_at, count(*) as orders
 from unknown_word u join account a on a.id = u.account_id join port_order o on o.id = u.order_pk
 group by a.provider, a.name, u.vocabulary, u.word;
 
 create view v1_quarantine as
 select a.name || '/' || q.feed || '/' || q.ref as quarantine_id, a.name as account, a.provider, q.feed, q.ref,
-  q.error, @at(q.first_seen_at) as first_seen_at, @at(q.last_seen_at) as last_seen_at, q.count,
-  @at(q.resolved_at) as resolved_at
+  q.error, q.first_seen_at, q.last_seen_at, q.count, q.resolved_at
 from quarantine q join account a on a.id = q.account_id

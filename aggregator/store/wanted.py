@@ -11,36 +11,42 @@ from aggregator.core.due import backoff
 from aggregator.core.findings import Findings
 from aggregator.core.model import Direction, Fact, Part, Skipped, Source, Want
 from aggregator.store.door import SETTLED
-from aggregator.store.rows import upsert
+from aggregator.store.statements import remove, several, table_of, upsert
 from aggregator.store.tables import WantRow
 
 PATIENCE = timedelta(hours=24)
 """How long an empty payload is asked for before it is given up and noted in quarantine."""
 FIRST_PAUSE = timedelta(seconds=30)
+KEY = ("account_id", "kind", "ref")
 
 Key = tuple[str, str]
 
 
 class Pending:
-    """An account's wants within one transaction."""
+    """The wants that one slice touches, within its transaction."""
 
-    def __init__(self, tx: Connection, account_id: int) -> None:
+    def __init__(self, tx: Connection, account_id: int, findings: Findings) -> None:
         self.tx = tx
         self.account_id = account_id
-        rows = tx.execute(select(WantRow.__table__).where(col(WantRow.account_id) == account_id))  # type: ignore[attr-defined]
-        self.rows: dict[Key, dict[str, Any]] = {(row.kind, row.ref): row._asdict() for row in rows}
+        self.findings = findings
+        self.rows: dict[Key, dict[str, Any]] = {}
         self.gone: set[Key] = set()
         self.changed: set[Key] = set()
+        table = table_of(WantRow)
+        for kind, refs in _touched(findings).items():
+            here = select(table).where(table.c.account_id == account_id, table.c.kind == kind)
+            for row in several(tx, here, table.c.ref, refs):
+                self.rows[row.kind, row.ref] = row._asdict()
 
     def settle(
         self,
-        findings: Findings,
         accepted: set[str],
         orders: Mapping[str, Mapping[str, Any]],
         account: str,
         covered: Mapping[str, datetime],
     ) -> tuple[Skipped, ...]:
         """Strike what is answered, note what is wanted anew; returns the wants that were given up."""
+        findings = self.findings
         owed = {said.key for fact in findings.facts if (said := fact.announced) and not said.complete}
         for want in findings.wants:
             if want.because is None or want.because in accepted:
@@ -78,13 +84,10 @@ class Pending:
 
     def _strike_by(self, fact: Fact) -> None:
         """A look at an order, and a payload that came, answer whoever asked for them."""
-        if fact.announced is not None and fact.announced.complete:
-            self._strike((Part.EVENT, f"{fact.announced.feed}/{fact.announced.key}"))
-        if fact.source is Source.SNAPSHOT and fact.part is Part.ORDER:
-            key = (Part.ORDER, f"{fact.order.direction}/{fact.order.id}")
-            row = self.rows.get(key)
-            if row is not None and row["since"] <= (fact.looked_at or fact.read_at):
-                self._strike(key)
+        key = _answered_by(fact)
+        row = self.rows.get(key) if key else None
+        if key and row and (key[0] is Part.EVENT or row["since"] <= (fact.looked_at or fact.read_at)):
+            self._strike(key)
 
     def _strike(self, key: Key) -> None:
         if self.rows.pop(key, None) is not None:
@@ -108,17 +111,33 @@ class Pending:
         return tuple(given_up)
 
     def _write(self) -> None:
-        for kind, ref in self.gone - self.changed:
-            self.tx.execute(
-                delete(WantRow).where(
-                    col(WantRow.account_id) == self.account_id,
-                    col(WantRow.kind) == kind,
-                    col(WantRow.ref) == ref,
-                )
-            )
-        upsert(
-            self.tx, WantRow, ["account_id", "kind", "ref"], [self.rows[key] for key in sorted(self.changed)]
-        )
+        gone = [
+            {"account_id": self.account_id, "kind": kind, "ref": ref}
+            for kind, ref in sorted(self.gone - self.changed)
+        ]
+        remove(self.tx, WantRow, KEY, gone)
+        upsert(self.tx, WantRow, KEY, [self.rows[key] for key in sorted(self.changed)])
+
+
+def _answered_by(fact: Fact) -> Key | None:
+    """The want that a fact may answer: for its event's payload, or for a look at its order."""
+    if fact.announced is not None:
+        said = fact.announced
+        return (Part.EVENT, f"{said.feed}/{said.key}") if said.complete else None
+    if fact.source is Source.SNAPSHOT and fact.part is Part.ORDER:
+        return Part.ORDER, f"{fact.order.direction}/{fact.order.id}"
+    return None
+
+
+def _touched(findings: Findings) -> dict[str, set[str]]:
+    """The keys of all wants that a slice may write or strike."""
+    keys: dict[str, set[str]] = {}
+    for want in (*findings.wants, *findings.answered, *findings.failed):
+        keys.setdefault(want.part, set()).add(want.ref)
+    for fact in findings.facts:
+        if key := _answered_by(fact):
+            keys.setdefault(key[0], set()).add(key[1])
+    return keys
 
 
 def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[str, datetime]) -> bool:
@@ -147,7 +166,7 @@ def listed(tx: Connection, account_id: int, direction: Direction, started_at: da
 
 def pending(tx: Connection, account_id: int, now: datetime | None) -> tuple[Want, ...]:
     """The wants whose pause is over at `now` (all of them, when it is None), oldest first."""
-    query = select(WantRow.__table__).where(col(WantRow.account_id) == account_id)  # type: ignore[attr-defined]
+    query = select(table_of(WantRow)).where(col(WantRow.account_id) == account_id)
     wants = []
     for row in tx.execute(query.order_by(col(WantRow.since), col(WantRow.ref))):
         if now is not None and row.not_before is not None and row.not_before > now:

@@ -1,7 +1,9 @@
 """Telnyx's envelopes: lists with `meta`, single objects, and the 404 that says an object is not there."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 from aggregator.adapter import (
     Fact,
@@ -9,53 +11,68 @@ from aggregator.adapter import (
     PageChanged,
     Reading,
     Request,
+    Skipped,
     Want,
     each,
     get,
     inner,
     json_object,
-    text,
+    named,
     whole,
 )
 from aggregator.providers.telnyx.requests import following
 
 Item = dict[str, Any]
 Said = tuple[Fact, tuple[Want, ...]]
-"""What one item says: a fact, and what must still be asked because of it."""
+"""A fact, and what must still be asked because of it."""
 
 
-def listed(page: Page, read: Callable[[Item], Iterable[Said]], keep: Any, name: str = "id") -> Reading:
-    """A page of a list. It is over when `page_number` reaches `total_pages` or nothing came at all."""
+def listed(
+    page: Page, read: Callable[[Item], Iterable[Said | Skipped]], keep: Any, name: str = "id"
+) -> Reading:
+    """A page of a list. It is over when its last page is reached or nothing came at all; an empty page
+    while the provider counts more than came is no end."""
     body = json_object(page)
     items = get(body, "data", list)
     meta = inner(body, "meta")
     said, skipped = each(items, read, name, keep)
-    here = whole(meta, "page_number") or int(page.request.param("page[number]") or 1)
-    last = whole(meta, "total_pages")
-    total = whole(meta, "total_results")
-    ids = frozenset(ref for item in items if isinstance(item, dict) and (ref := text(item, name)))
-    over = (last is not None and here >= last and bool(items)) or not items
-    contradicted = not items and here == 1 and bool(total)
-    return Reading(
-        facts=tuple(fact for fact, _ in said),
-        wants=tuple(want for _, wants in said for want in wants),
-        next=() if over else (following(page.request, here + 1),),
+    here = int(page.request.param("page[number]") or whole(meta, "page_number") or 1)
+    last, total = whole(meta, "total_pages"), whole(meta, "total_results")
+    over = not items or (bool(last) and here >= (last or 0))  # "0 pages" above items means nothing
+    received = page.request.received + len(items)
+    contradicted = not items and total is not None and received < total
+    return replace(
+        _reading(said, skipped),
+        next=() if over else (following(page.request, here + 1, received),),
         total=total,
-        ids=ids,
+        ids=named(items, name),
         items=len(items),
         done=over and not contradicted,
-        skipped=skipped,
         more=not over,
     )
 
 
-def single(page: Page, read: Callable[[Item], Iterable[Said]]) -> Reading:
-    """A page with one object under `data`."""
-    said = tuple(read(get(json_object(page), "data", dict)))
+def single(page: Page, read: Callable[[Item], Iterable[Said | Skipped]]) -> Reading:
+    """A page with one object under `data`, which must be the one that was asked for."""
+    item = get(json_object(page), "data", dict)
+    if get(item, "id", str).casefold() != asked(page).casefold():
+        raise PageChanged(f"{page.request.path}: another id than the one asked for")
+    said = tuple(read(item))
+    good = tuple(part for part in said if not isinstance(part, Skipped))
+    return replace(_reading(good, tuple(part for part in said if isinstance(part, Skipped))), done=True)
+
+
+def asked(page: Page) -> str:
+    """The id at the end of the path that was asked for."""
+    return unquote(page.request.path.rsplit("/", 1)[1])
+
+
+def _reading(said: Iterable[Said], skipped: tuple[Skipped, ...]) -> Reading:
+    said = tuple(said)
     return Reading(
         facts=tuple(fact for fact, _ in said),
         wants=tuple(want for _, wants in said for want in wants),
-        done=True,
+        skipped=skipped,
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from aggregator.adapter import (
     Announced,
-    Carrier,
     Carriers,
     Comment,
     Dates,
@@ -41,12 +40,13 @@ from aggregator.adapter import (
     text,
 )
 from aggregator.providers.telnyx import envelope
-from aggregator.providers.telnyx.orders import international, reasons
+from aggregator.providers.telnyx.orders import gaining, international, reason, told
 
 Item = dict[str, Any]
 Said = dict[str, Any]
 
 # What of a payload may be stored. Left out on purpose: comment bodies, attempted_pin, subscriber_name, user ids, webhook_url, tokens.
+EVENT = keep("id", "event_type", "porting_order_id", "portout_id", "created_at", "updated_at")
 _COMMON = ("id", "porting_order_id", "portout_id", "customer_reference", "support_key")
 PORT_IN = keep(
     *_COMMON,
@@ -123,16 +123,16 @@ def _payload(item: Item) -> Item:
 
 def _order(item: Item, payload: Item, feed: str) -> OrderRef:
     """The order an event belongs to: named on the event, else in its payload."""
-    if feed == "portout_events":
-        own = text(item, "portout_id") or text(payload, "portout_id") or text(payload, "id")
-        direction = Direction.PORT_OUT
-    else:
-        own = text(item, "porting_order_id") or text(payload, "porting_order_id") or text(payload, "id")
-        own = own or text(inner(payload, "from"), "id")
-        direction = Direction.PORT_IN
+    outwards = feed == "portout_events"
+    name = "portout_id" if outwards else "porting_order_id"
+    own = text(item, name) or text(payload, name)
+    if own is None and item["event_type"] == "porting_order.split":
+        own = text(inner(payload, "from"), "id")
+    elif own is None and not item["event_type"].endswith(".new_comment"):  # there it is the comment's
+        own = text(payload, "id")
     if own is None:
-        raise PageChanged("porting_order_id: missing")
-    return OrderRef(direction, own)
+        raise PageChanged(f"{name}: missing")
+    return OrderRef(Direction.PORT_OUT if outwards else Direction.PORT_IN, own)
 
 
 def _created_at(item: Item, payload: Item) -> datetime:
@@ -160,49 +160,42 @@ def _facets(kind: str, payload: Item, ref: OrderRef, options: Options) -> tuple[
 
 
 def _wants(fact: Fact, kind: str, complete: bool, feed: str) -> tuple[Want, ...]:
-    wants = []
-    if kind not in QUIET:
-        wants.append(
-            Want(Part.ORDER, fact.order.id, fact.order.direction, since=fact.as_of, because=fact.source_id)
-        )
-    if kind == "porting_order.split" and fact.announced and fact.link:
-        wants.extend(
-            Want(Part.ORDER, id, fact.order.direction, since=fact.as_of, because=fact.source_id)
-            for id in (fact.link.parent, fact.link.child)
-            if id != fact.order.id
-        )
-    if not complete:
-        assert fact.announced is not None
-        wants.append(
-            Want(Part.EVENT, fact.announced.key, feed=feed, since=fact.as_of, because=fact.source_id)
-        )
-        if kind.endswith(".new_comment"):
-            wants.append(
-                Want(
-                    Part.COMMENTS,
-                    fact.order.id,
-                    fact.order.direction,
-                    since=fact.as_of,
-                    because=fact.source_id,
-                )
-            )
+    orders = [] if kind in QUIET else [fact.order.id]
+    if fact.link is not None:
+        orders += [id for id in (fact.link.parent, fact.link.child) if id not in orders]
+    wanted = [(Part.ORDER, id) for id in orders]
+    if not complete and kind.endswith(".new_comment"):
+        wanted.append((Part.COMMENTS, fact.order.id))
+    at, cause = fact.as_of, fact.source_id
+    wants = [Want(part, id, fact.order.direction, since=at, because=cause) for part, id in wanted]
+    if not complete and fact.announced is not None:
+        wants.append(Want(Part.EVENT, fact.announced.key, feed=feed, since=at, because=cause))
     return tuple(wants)
 
 
 # --- payloads by type -----------------------------------------------------------------------------------
 
 
+AUTHORS = {"user": "us", "admin": "provider", "system": "system"}
+
+
 def _references(payload: Item) -> References:
-    names = {"customer": "customer_reference", "support_key": "support_key"}
-    return References(**{ours: text(payload, theirs) for ours, theirs in names.items() if theirs in payload})
+    return References(customer=told(payload, "customer_reference"), support_key=told(payload, "support_key"))
 
 
 def _status_changed(payload: Item, ref: OrderRef, options: Options) -> Said:
     status = inner(payload, "status")
     said: Said = {"references": _references(payload)}
     if (raw := text(status, "value")) is not None:
-        said["status"] = Status(raw, reasons(several(status, "details")))
+        said["status"] = Status(raw, _reasons(status))
     return said
+
+
+def _reasons(status: Item) -> tuple[ReasonSaid, ...]:
+    details = several(status, "details")
+    if not all(isinstance(detail, dict) for detail in details):
+        raise PageChanged("details: not a list of objects")
+    return tuple(reason(detail) for detail in details)
 
 
 def _messaging_changed(payload: Item, ref: OrderRef, options: Options) -> Said:
@@ -212,20 +205,19 @@ def _messaging_changed(payload: Item, ref: OrderRef, options: Options) -> Said:
 
 def _new_comment(payload: Item, ref: OrderRef, options: Options) -> Said:
     comment = inner(payload, "comment")
-    author = {"user": "us", "admin": "provider", "system": "system"}
     body = text(comment, "body")
     kept = masked(body) if body and options.keep_comments else None
     who = text(comment, "user_type") or "unknown"
     return {
         "comment": Comment(
-            get(comment, "id", str), author.get(who, who), kept, instant(comment, "inserted_at")
+            get(comment, "id", str), AUTHORS.get(who, who), kept, instant(comment, "inserted_at")
         )
     }
 
 
 def _split(payload: Item, ref: OrderRef, options: Options) -> Said:
     parent, child = text(inner(payload, "from"), "id"), text(inner(payload, "to"), "id")
-    return {"link": Link(parent, child)} if parent and child else {}
+    return {"link": Link(parent, child)} if parent and child and parent != child else {}
 
 
 def _deleted(payload: Item, ref: OrderRef, options: Options) -> Said:
@@ -238,7 +230,7 @@ def _portout_status(payload: Item, ref: OrderRef, options: Options) -> Said:
     )
     refusal = text(payload, "rejection_reason")
     said: Said = {
-        "carriers": Carriers(gaining=Carrier(text(payload, "carrier_name"), text(payload, "spid"))),
+        "carriers": Carriers(gaining=gaining(payload)),
         **({"numbers": Partial(numbers)} if numbers else {}),
     }
     if (raw := text(payload, "status")) is not None:

@@ -4,36 +4,43 @@ https://developers.telnyx.com/api-reference: porting orders, number portout
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from aggregator.adapter import (
+    NOT_TOLD,
     Carrier,
     Carriers,
     Dates,
     Direction,
     Fact,
+    Moment,
+    NotTold,
     NumberSaid,
     Options,
     OrderRef,
     Page,
+    PageChanged,
     Part,
     Partial,
     Reading,
     ReasonSaid,
     References,
+    Skipped,
     Status,
     Want,
     Whole,
     Word,
     document,
+    entries,
     get,
     inner,
     instant,
     keep,
     local_date,
     masked,
-    several,
+    sift,
     snapshot,
     text,
     whole,
@@ -92,6 +99,7 @@ PORT_OUT = keep(
     "inserted_at",
     "updated_at",
 )
+DETAIL = keep("code")
 NUMBER = keep(
     "phone_number",
     "phone_number_type",
@@ -113,122 +121,153 @@ def listed(page: Page, direction: Direction, options: Options) -> Reading:
 def single(page: Page, direction: Direction, options: Options) -> Reading:
     """One order; a 404 is a tombstone."""
     if envelope.is_absent(page):
-        id = page.request.path.rsplit("/", 1)[1]
-        return Reading((replace(snapshot(page, OrderRef(direction, id)), deleted=True),), done=True)
+        ref = OrderRef(direction, envelope.asked(page))
+        return Reading((replace(snapshot(page, ref), deleted=True),), done=True)
     return envelope.single(page, lambda item: _said(item, page, direction, options))
 
 
-def _said(item: Item, page: Page, direction: Direction, options: Options) -> tuple[envelope.Said, ...]:
-    if direction is Direction.PORT_IN:
-        return _port_in(item, page, options)
-    return ((_port_out(item, page, options), ()),)
+def _said(
+    item: Item, page: Page, direction: Direction, options: Options
+) -> Iterator[envelope.Said | Skipped]:
+    return (_port_in if direction is Direction.PORT_IN else _port_out)(item, page, options)
 
 
-def _port_in(item: Item, page: Page, options: Options) -> tuple[envelope.Said, ...]:
+def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said | Skipped]:
     id = get(item, "id", str)
-    ref = OrderRef(Direction.PORT_IN, id)
     settings, status = inner(item, "activation_settings"), inner(item, "status")
-    updated_at = instant(item, "updated_at")
     activation = text(settings, "activation_status")
     messaging = text(inner(item, "messaging"), "messaging_port_status")
+    given, unread = sift(
+        entries(status, "details"), lambda it: (reason(it),), "code", DETAIL, f"{id}/details"
+    )
+    yield from unread
     order = snapshot(
         page,
-        ref,
-        updated_at=updated_at,
+        OrderRef(Direction.PORT_IN, id),
+        updated_at=instant(item, "updated_at"),
         kept=document(item, PORT_IN),
-        status=Status(text(status, "value"), reasons(several(status, "details"))),
+        status=Status(text(status, "value"), given),
         dates=Dates(
-            requested=local_date(settings, "foc_datetime_requested", options.time_zone),
-            confirmed=local_date(settings, "foc_datetime_actual", options.time_zone),
-            created=instant(item, "created_at"),
+            requested=_date(settings, "foc_datetime_requested", options),
+            confirmed=_date(settings, "foc_datetime_actual", options),
+            created=instant(item, "created_at") or NOT_TOLD,
         ),
         carriers=Carriers(losing=_losing(item), gaining=Carrier("Telnyx")),
         references=References(
-            customer=text(item, "customer_reference"),
-            customer_group=text(item, "customer_group_reference"),
-            description=text(item, "description"),
-            support_key=text(item, "support_key"),
-            group_key=text(item, "parent_support_key"),
+            customer=told(item, "customer_reference"),
+            customer_group=told(item, "customer_group_reference"),
+            description=_free(item, "description"),
+            support_key=told(item, "support_key"),
+            group_key=told(item, "parent_support_key"),
         ),
         messaging=Word(messaging) if messaging else None,
         activation=Word(activation) if activation else None,
-        steps=tuple(str(step) for step in several(item, "additional_steps")),
+        steps=_steps(item),
         numbers_total=whole(item, "porting_phone_numbers_count"),
     )
-    lines = [line for line in several(item, "phone_numbers") if isinstance(line, dict)]
-    said = tuple(number(line) for line in lines)
-    total = order.numbers_total
+    yield from _with_numbers(order, item, page)
+
+
+def _with_numbers(order: Fact, item: Item, page: Page) -> Iterator[envelope.Said | Skipped]:
+    """An order with the numbers embedded in it: its whole list where they are all there, else some of them,
+    which belong to this look at the order, and a want for the rest."""
+    ref, total = order.order, order.numbers_total
+    lines = entries(item, "phone_numbers")
+    said, unread = sift(lines, lambda it: (number(it),), "phone_number", NUMBER, f"{ref.id}/phone_numbers")
+    yield from unread
     complete = len(said) >= total if total is not None else "phone_numbers" in item and len(said) < EMBEDDED
-    if not complete:
-        # Some of its numbers at most: they belong to this look at the order, the rest is asked for.
+    if unread or not complete:
         order = replace(order, numbers=Partial(said) if said else None)
-        return ((order, (*_comments_wanted(order), *_numbers_wanted(order))),)
-    numbers = snapshot(
-        page, ref, Part.NUMBERS, updated_at=order.as_of, kept=numbers_document(lines), numbers=Whole(said)
-    )
-    return ((order, _comments_wanted(order)), (numbers, ()))
+        yield order, (*_comments_wanted(order), *_numbers_wanted(order))
+        return
+    yield order, _comments_wanted(order)
+    kept = numbers_document(lines)
+    yield snapshot(page, ref, Part.NUMBERS, updated_at=order.as_of, kept=kept, numbers=Whole(said)), ()
 
 
 def _numbers_wanted(order: Fact) -> tuple[Want, ...]:
-    if order.numbers_total == 0:
-        return ()
-    return (
-        Want(Part.NUMBERS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id),
-    )
+    return () if order.numbers_total == 0 else (_want(Part.NUMBERS, order),)
 
 
 def _comments_wanted(order: Fact) -> tuple[Want, ...]:
     """An exception without details is explained in the comments, if anywhere."""
     status = order.status
-    if status is None or status.raw != "exception" or status.reasons:
-        return ()
-    return (
-        Want(
-            Part.COMMENTS, order.order.id, order.order.direction, since=order.as_of, because=order.source_id
-        ),
-    )
+    unexplained = status is not None and status.raw == "exception" and not status.reasons
+    return (_want(Part.COMMENTS, order),) if unexplained else ()
 
 
-def numbers_document(lines: list[Item]) -> str:
+def _want(part: Part, order: Fact) -> Want:
+    return Want(part, order.order.id, order.order.direction, since=order.as_of, because=order.source_id)
+
+
+def numbers_document(lines: list[Any]) -> str:
     """The kept part of a number list, in the order of its numbers."""
     return "[" + ",".join(sorted(document(line, NUMBER) for line in lines)) + "]"
 
 
-def _port_out(item: Item, page: Page, options: Options) -> Fact:
+def _port_out(item: Item, page: Page, options: Options) -> Iterator[envelope.Said | Skipped]:
+    id = get(item, "id", str)
     refusal, code = text(item, "reason"), text(item, "rejection_code")
     given = (ReasonSaid(code or "OTHER", refusal and masked(refusal)),) if refusal or code else ()
-    lines = [raw for raw in several(item, "phone_numbers") if isinstance(raw, str) and raw]
-    return snapshot(
+    fact = snapshot(
         page,
-        OrderRef(Direction.PORT_OUT, get(item, "id", str)),
+        OrderRef(Direction.PORT_OUT, id),
         updated_at=instant(item, "updated_at"),
         kept=document(item, PORT_OUT),
         status=Status(text(item, "status"), given),
         dates=Dates(
-            requested=local_date(item, "requested_foc_date", options.time_zone),
-            confirmed=local_date(item, "foc_date", options.time_zone),
-            created=instant(item, "created_at") or instant(item, "inserted_at"),
+            requested=_date(item, "requested_foc_date", options),
+            confirmed=_date(item, "foc_date", options),
+            created=instant(item, "created_at") or instant(item, "inserted_at") or NOT_TOLD,
         ),
-        carriers=Carriers(
-            losing=Carrier(text(item, "current_carrier") or "Telnyx"),
-            gaining=Carrier(text(item, "carrier_name"), text(item, "spid")),
-        ),
-        references=References(customer=text(item, "pon"), support_key=text(item, "support_key")),
-        numbers=Whole(tuple(international(raw) for raw in lines)) if "phone_numbers" in item else None,
+        carriers=Carriers(losing=Carrier(text(item, "current_carrier") or "Telnyx"), gaining=gaining(item)),
+        references=References(description=_pon(item), support_key=told(item, "support_key")),
     )
+    lines = entries(item, "phone_numbers")
+    numbers = tuple(international(raw) for raw in lines if isinstance(raw, str) and raw)
+    if len(numbers) < len(lines):
+        yield Skipped(f"{id}/phone_numbers", f"{len(lines) - len(numbers)} of {len(lines)} not a text")
+    complete = len(numbers) == len(lines) and isinstance(item.get("phone_numbers"), list)
+    said = Whole(numbers) if complete else Partial(numbers) if numbers else None
+    yield replace(fact, numbers=said), ()
 
 
 # --- the pieces -----------------------------------------------------------------------------------------
 
 
-def reasons(details: list[Any]) -> tuple[ReasonSaid, ...]:
-    """`status.details`: several at once are normal, none is possible."""
-    found = []
-    for detail in details:
-        if isinstance(detail, dict) and (code := text(detail, "code")):
-            said = text(detail, "description")
-            found.append(ReasonSaid(code, said and masked(said)))
-    return tuple(found)
+def told(item: Item, name: str) -> str | NotTold | None:
+    """A text field: null is "there is none", an absent one says nothing (every field may be absent)."""
+    return text(item, name) if name in item else NOT_TOLD
+
+
+def _pon(item: Item) -> str | NotTold | None:
+    """The gaining carrier's purchase order number: not a reference of ours, but what its people quote."""
+    said = told(item, "pon")
+    return f"PON {said}" if isinstance(said, str) else said
+
+
+def _free(item: Item, name: str) -> str | NotTold | None:
+    said = told(item, name)
+    return masked(said) if isinstance(said, str) else said
+
+
+def _date(item: Item, name: str, options: Options) -> Moment | NotTold | None:
+    return local_date(item, name, options.time_zone) if name in item else NOT_TOLD
+
+
+def _steps(item: Item) -> tuple[str, ...] | None:
+    if "additional_steps" not in item:
+        return None
+    return tuple(step for step in entries(item, "additional_steps") if isinstance(step, str))
+
+
+def reason(detail: Item) -> ReasonSaid:
+    """One of `status.details`: several at once are normal, none is possible."""
+    said = text(detail, "description")
+    code = text(detail, "code") or (said and "OTHER")
+    if code is None:
+        raise PageChanged("code: missing")
+    return ReasonSaid(code, said and masked(said))
 
 
 def number(line: Item) -> NumberSaid:
@@ -248,9 +287,17 @@ def international(raw: str, **said: Any) -> NumberSaid:
     return NumberSaid(raw, key=raw if raw.startswith("+") else f"+{raw}", **said)
 
 
-def _losing(item: Item) -> Carrier | None:
-    """`old_service_provider_ocn` holds a name in the published example; only a four-character code is an OCN."""
-    said = text(item, "old_service_provider_ocn")
-    if said is None:
-        return None
-    return Carrier(spid=said) if re.fullmatch(r"[0-9A-Z]{4}", said) else Carrier(said)
+def gaining(item: Item) -> Carrier | NotTold:
+    """The carrier a port-out goes to, where it is spoken of."""
+    if "carrier_name" not in item and "spid" not in item:
+        return NOT_TOLD
+    return Carrier(text(item, "carrier_name"), text(item, "spid"))
+
+
+def _losing(item: Item) -> Carrier | NotTold | None:
+    """`old_service_provider_ocn` holds a name in the published example; an OCN has four characters, a digit
+    among them."""
+    said = told(item, "old_service_provider_ocn")
+    if not isinstance(said, str):
+        return said
+    return Carrier(spid=said) if re.fullmatch(r"(?=.*[0-9])[0-9A-Z]{4}", said) else Carrier(said)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 from aggregator.adapter import (
     Comment,
@@ -18,7 +19,6 @@ from aggregator.adapter import (
     json_object,
     keep,
     masked,
-    several,
     snapshot,
     text,
 )
@@ -29,6 +29,7 @@ Item = dict[str, Any]
 
 COMMENT = keep("id", "porting_order_id", "portout_id", "user_type", "created_at")
 KEEP = {
+    "event": events.EVENT,
     "porting_event.payload": events.PORT_IN,
     "portout_event.payload": events.PORT_OUT,
     "order": orders.PORT_IN,
@@ -48,7 +49,7 @@ def read(page: Page, options: Options) -> Reading:
         if path.startswith(prefix + "/"):
             return events.single(page, feed, options)
     if path == "/porting_orders/exception_types":
-        several(json_object(page), "data")
+        get(json_object(page), "data", list)
         return Reading(done=True)
     if path == "/porting_phone_numbers":
         return _numbers(page)
@@ -92,8 +93,7 @@ def _comments(page: Page, options: Options) -> Reading:
     if envelope.is_absent(page):
         return Reading(done=True)
     _, kind, id, _ = page.request.path.split("/")
-    ref = OrderRef(Direction.PORT_IN if kind == "porting_orders" else Direction.PORT_OUT, id)
-    authors = {"user": "us", "admin": "provider", "system": "system"}
+    ref = OrderRef(Direction.PORT_IN if kind == "porting_orders" else Direction.PORT_OUT, unquote(id))
 
     def said(item: Item) -> tuple[envelope.Said, ...]:
         body, who = text(item, "body"), text(item, "user_type")
@@ -102,7 +102,7 @@ def _comments(page: Page, options: Options) -> Reading:
         at = instant(item, "created_at")
         comment = Comment(
             get(item, "id", str),
-            authors.get(who, who),
+            events.AUTHORS.get(who, who),
             masked(body) if body and options.keep_comments else None,
             at,
         )

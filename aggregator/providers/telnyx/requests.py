@@ -1,7 +1,6 @@
 """Which requests answer an ask. All paths are relative to https://api.telnyx.com/v2."""
 
-import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from aggregator.adapter import Ask, Direction, Events, Options, Orders, Part, Request, Window
@@ -24,7 +23,7 @@ def plan(ask: Ask, options: Options) -> tuple[Request, ...]:
     if isinstance(ask, Events):
         return tuple(Request(f"{EVENT_PATHS[ask.feed]}/{quote(id, safe='')}") for id in ask.ids)
     if isinstance(ask, Orders):
-        return tuple(_order(ask, quote(id, safe="")) for id in ask.ids)
+        return tuple(_order(ask, id) for id in ask.ids)
     if ask.feed == "porting_orders":
         sort = (("include_phone_numbers", "true"), ("sort[value]", "created_at"))
         return (Request(LIST_PATHS[ask.feed], (*_paged(EMBEDDING_PAGE_SIZE), *sort)),)
@@ -32,17 +31,16 @@ def plan(ask: Ask, options: Options) -> tuple[Request, ...]:
 
 
 def _order(ask: Orders, id: str) -> Request:
-    path = ORDER_PATHS[ask.direction]
+    path = f"{ORDER_PATHS[ask.direction]}/{quote(id, safe='')}"
     if ask.part is Part.COMMENTS:
-        return Request(
-            f"{path}/{id}/comments", _paged(PAGE_SIZE) if ask.direction is Direction.PORT_IN else ()
-        )
+        # The comments of a port-out declare no paging, though their answer counts pages.
+        return Request(f"{path}/comments", _paged(PAGE_SIZE) if ask.direction is Direction.PORT_IN else ())
     if ask.part is Part.NUMBERS:
         # Undeclared since August 2025, yet the order's own `meta.phone_numbers_url` uses it.
         return Request("/porting_phone_numbers", (*_paged(PAGE_SIZE), ("filter[porting_order_id]", id)))
     if ask.direction is Direction.PORT_IN:
-        return Request(f"{path}/{id}", (("include_phone_numbers", "true"),))
-    return Request(f"{path}/{id}")
+        return Request(path, (("include_phone_numbers", "true"),))
+    return Request(path)
 
 
 def _paged(size: int) -> tuple[tuple[str, str], ...]:
@@ -51,17 +49,18 @@ def _paged(size: int) -> tuple[tuple[str, str], ...]:
 
 def _span(window: Window) -> tuple[tuple[str, str], ...]:
     """Whole seconds are the only form of time certainly accepted, so the window is widened to them."""
-    since = (("filter[created_at][gte]", _seconds(window.since.timestamp() // 1)),)
+    since = (("filter[created_at][gte]", _second(window.since)),)
     if window.until is None:
         return since
-    return (*since, ("filter[created_at][lte]", _seconds(math.ceil(window.until.timestamp()))))
+    up = timedelta(seconds=1) if window.until.microsecond else timedelta(0)
+    return (*since, ("filter[created_at][lte]", _second(window.until + up)))
 
 
-def _seconds(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _second(at: datetime) -> str:
+    return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-def following(request: Request, page: int) -> Request:
-    """The same request for another page."""
-    params = tuple((key, str(page) if key == "page[number]" else value) for key, value in request.params)
-    return Request(request.path, params)
+def following(request: Request, page: int, received: int) -> Request:
+    """The same request for another page, after so many items."""
+    params = dict(request.params) | {"page[number]": str(page)}
+    return Request(request.path, tuple(params.items()), received)

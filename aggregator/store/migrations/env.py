@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from aggregator.store import tables, views
+from aggregator.store import grants, tables, views
 
 connection = context.config.attributes["connection"]
 context.configure(
@@ -11,10 +11,12 @@ context.configure(
     target_metadata=SQLModel.metadata,
     render_as_batch=False,
     transactional_ddl=True,
-    version_table="schema_version",
+    version_table=views.VERSION_TABLE,
 )
 assert tables.OrderRow.__tablename__ in SQLModel.metadata.tables
 with context.begin_transaction():
-    views.drop(connection)
+    readers = grants.readers(connection)
+    there = views.drop(connection)
     context.run_migrations()
     views.create(connection)
+    grants.restore(connection, readers, there)

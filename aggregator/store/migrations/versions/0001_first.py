@@ -7,8 +7,15 @@ import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
 
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 revision = "0001"
 down_revision = None
+
+
+def _index_where(name: str, table: str, condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, table, ["number_key"], sqlite_where=where, postgresql_where=where)
 
 
 def upgrade() -> None:
@@ -43,7 +50,7 @@ def upgrade() -> None:
         sa.Column("newest_fact", sa.BigInteger(), nullable=False),
         sa.Column("newest_event", sa.BigInteger(), nullable=False),
         sa.Column("newest_order", sa.BigInteger(), nullable=False),
-        sa.Column("keep_ended_s", sa.Integer(), nullable=False),
+        sa.Column("keep_ended_s", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -52,7 +59,7 @@ def upgrade() -> None:
         sa.Column("feed", AutoString(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("known_since", UTCDateTime(), nullable=False),
-        sa.Column("stale_after_s", sa.Integer(), nullable=False),
+        sa.Column("stale_after_s", sa.BigInteger(), nullable=False),
         sa.Column("cursor_at", UTCDateTime(), nullable=True),
         sa.Column("last_attempt_at", UTCDateTime(), nullable=True),
         sa.Column("last_complete_at", UTCDateTime(), nullable=True),
@@ -68,6 +75,23 @@ def upgrade() -> None:
         sa.Column("pages", sa.Integer(), nullable=False),
         sa.Column("covers", AutoString(), nullable=True),
         sa.Column("covered_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["account.id"],
+        ),
+        sa.PrimaryKeyConstraint("account_id", "feed"),
+    )
+    op.create_table(
+        "backfill",
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("feed", AutoString(), nullable=False),
+        sa.Column("since", UTCDateTime(), nullable=False),
+        sa.Column("until", UTCDateTime(), nullable=False),
+        sa.Column("done_until", UTCDateTime(), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.Column("orders", sa.Integer(), nullable=False),
+        sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("changes", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["account_id"],
             ["account.id"],
@@ -204,7 +228,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "change",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", BIG, autoincrement=False, nullable=False),
         sa.Column("batch", sa.BigInteger(), nullable=False),
         sa.Column("fact_id", sa.BigInteger(), nullable=False),
         sa.Column("replay", sa.BigInteger(), nullable=False),
@@ -232,6 +256,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_change_observed_at"), "change", ["observed_at"], unique=False)
     op.create_index(op.f("ix_change_order_pk"), "change", ["order_pk"], unique=False)
+    _index_where("ix_change_number", "change", "number_key <> ''")
     op.create_table(
         "comment",
         sa.Column("order_pk", sa.Integer(), nullable=False),
@@ -250,7 +275,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_comment_last_seq"), "comment", ["last_seq"], unique=False)
     op.create_table(
         "event",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", BIG, autoincrement=False, nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("feed", AutoString(), nullable=False),
         sa.Column("provider_event_id", AutoString(), nullable=False),
@@ -273,13 +298,14 @@ def upgrade() -> None:
             ["port_order.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("account_id", "feed", "provider_event_id"),
+        sa.UniqueConstraint("provider_event_id", "feed", "account_id"),
     )
     op.create_index(op.f("ix_event_occurred_at"), "event", ["occurred_at"], unique=False)
     op.create_index("ix_event_order", "event", ["order_pk", "occurred_at"], unique=False)
+    _index_where("ix_event_number", "event", "number_key is not null")
     op.create_table(
         "fact",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", BIG, autoincrement=False, nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("order_pk", sa.Integer(), nullable=False),
         sa.Column("source", AutoString(), nullable=False),
@@ -298,7 +324,7 @@ def upgrade() -> None:
             ["port_order.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("account_id", "source", "source_id"),
+        sa.UniqueConstraint("source_id", "source", "account_id"),
     )
     op.create_index(op.f("ix_fact_order_pk"), "fact", ["order_pk"], unique=False)
     op.create_table(

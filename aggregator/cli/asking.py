@@ -1,0 +1,134 @@
+"""One poll of every account, and one event asked for by id."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import structlog
+import typer
+
+from aggregator import accounts, publish
+from aggregator.cli import output, setup
+from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
+from aggregator.config import AccountConfig, Config
+from aggregator.core.findings import Recorded
+from aggregator.errors import ConfigError, StoreError
+from aggregator.once import Polled, Verdict, held, poll_once
+from aggregator.poll import poll_events
+
+if TYPE_CHECKING:
+    from aggregator.fetch import Fetcher
+    from aggregator.store import Store
+
+log = structlog.get_logger()
+
+CODES = {
+    Verdict.COMPLETE: OK,
+    Verdict.LATER: TRY_LATER,
+    Verdict.BAD_NEWS: BAD_NEWS,
+    Verdict.DENIED: DENIED,
+    Verdict.CONFIG: CONFIG,
+}
+
+
+def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
+    """Poll these accounts, or every enabled one, side by side; the exit code tells how it went."""
+    config = setup.configuration()
+    chosen = setup.chosen(config, names)
+    setup.logging(config, quiet=True)
+    if not chosen:
+        raise ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
+    with (
+        setup.store(config) as store,
+        ThreadPoolExecutor(max_workers=min(8, len(chosen))) as pool,
+        ExitStack() as fetchers,  # left first: an interrupt closes the connections, which ends the polls
+        output.busy(f"asking {', '.join(one.name for one in chosen)}"),
+    ):
+        jobs = [
+            pool.submit(
+                _poll,
+                config,
+                one,
+                store,
+                fetchers.enter_context(accounts.fetcher(config, one)),
+                due,
+                bool(names),
+            )
+            for one in chosen
+        ]
+        polled = [job.result() for job in jobs]
+    output.polled([(one.account, outcome) for one in polled for outcome in one.outcomes], json)
+    for one in polled:
+        if one.trouble:
+            say(f"{one.account}: {one.trouble}")
+    return combined([CODES[one.verdict] for one in polled])
+
+
+def combined(codes: list[int]) -> int:
+    """One exit code for several accounts: all alike, that code; mixed, 1 if any failed for good, else 75."""
+    if len(set(codes)) == 1:
+        return codes[0]
+    return BAD_NEWS if set(codes) - {OK, TRY_LATER} else TRY_LATER
+
+
+def _poll(
+    config: Config, chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, named: bool
+) -> Polled:
+    """Poll one account; whatever goes wrong stays with it."""
+    try:
+        accounts.key_of(config, chosen)
+        if named:
+            store.unpause(chosen.name)
+        polled = poll_one(chosen, store, fetch, due)
+    except ConfigError as error:
+        return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
+    except StoreError as error:
+        return Polled(chosen.name, Verdict.LATER, trouble=str(error))
+    for outcome in polled.outcomes:
+        if not outcome.complete:
+            said = str(outcome.error or "")
+            log.warning(
+                "poll.incomplete", account=chosen.name, feed=outcome.feed, outcome=outcome.outcome, error=said
+            )
+    return polled
+
+
+def poll_one(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool = False) -> Polled:
+    """Poll one account now, holding its lease meanwhile."""
+    account = accounts.account_of(chosen)
+    polled = poll_once(account, store, lambda name: held(store, name, setup.now), fetch, setup.now, due=due)
+    publish.published(store.engine, polled.newest_seq)
+    return polled
+
+
+def take_in(account: str, event_id: str) -> int:
+    """Fetch one event by id, from whichever of the account's event feeds has it, and record it."""
+    config = setup.configuration()
+    (chosen,) = setup.chosen(config, [account])
+    setup.logging(config, quiet=True)
+    ours = accounts.account_of(chosen)
+    feeds = [name for name in ours.feeds if name.endswith("_events")]
+    if not feeds:
+        raise ConfigError(f"{chosen.provider} has no events that can be asked for by id")
+    with (
+        setup.store(config) as store,
+        held(store, account, setup.now) as lease,
+        accounts.fetcher(config, chosen) as fetch,
+    ):
+        if lease is None:
+            say(f"{account}: held by another process")
+            return TRY_LATER
+        taken = Recorded()
+        found = False
+        for feed in feeds:
+            swept, recorded = poll_events(ours, feed, (event_id,), store, lease, fetch, setup.now())
+            if swept.error is not None:
+                raise swept.error
+            taken += recorded
+            found |= bool(swept.facts)
+        publish.published(store.engine, taken.newest_seq if taken.changes else 0)
+    if not found:
+        say(f"{account}: no such event: {event_id}")
+        return BAD_NEWS
+    typer.echo(f"taken in: {taken.events} new event, {taken.changes} changes")
+    return OK

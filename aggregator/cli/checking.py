@@ -1,0 +1,99 @@
+"""Is everything right? Configuration, keys, database and schema, and with a cheap call each account's key."""
+
+import os
+from datetime import timedelta
+
+import typer
+
+from aggregator import accounts
+from aggregator.cli import setup
+from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
+from aggregator.cli.asking import combined
+from aggregator.config import AccountConfig, Config, database_url
+from aggregator.core.model import Window
+from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, SchemaError, StoreError
+from aggregator.sweep import sweep
+
+
+def check_all(online: bool) -> int:
+    """Check one thing after another, a line for each; the exit code is that of what is wrong."""
+    config = setup.configuration()
+    setup.logging(config, quiet=True)
+    typer.echo(f"configuration  ok   {config.path}")
+    code, text = _database(config)
+    typer.echo(f"database       {_word(code)}  {text}")
+    codes = [code]
+    for account in config.accounts.values():
+        code, text = _account(config, account, online)
+        typer.echo(f"{account.name:<14} {_word(code)}  {text}")
+        codes.append(code)
+    for warning in twins(config):
+        say(warning)
+    worst = {code for code in codes if code != OK}
+    return combined(sorted(worst)) if worst else OK
+
+
+def _word(code: int) -> str:
+    return "ok " if code == OK else "BAD"
+
+
+def _database(config: Config) -> tuple[int, str]:
+    """Whether the database can be read and has this version's schema; it is not made by looking at it."""
+    from aggregator.store import schema
+    from aggregator.store.queries import open_reader
+
+    try:
+        url = database_url(config, os.environ)
+        if url.startswith("sqlite:///") and not os.path.exists(url.removeprefix("sqlite:///")):
+            return OK, "none yet; the first poll makes it"
+        reader = open_reader(url, config.database.schema)
+        try:
+            schema.require(reader.engine)
+        finally:
+            reader.close()
+        return OK, f"schema {schema.head()}"
+    except (SchemaError, ConfigError) as error:
+        return CONFIG, str(error)
+    except StoreError as error:
+        return TRY_LATER, str(error)
+
+
+def _account(config: Config, chosen: AccountConfig, online: bool) -> tuple[int, str]:
+    try:
+        accounts.key_of(config, chosen)
+        if not online:
+            return OK, f"{chosen.provider}, key found"
+        account = accounts.account_of(chosen)
+        until = setup.now() - timedelta(seconds=5)
+        ask = chosen.adapter.check or Window(next(iter(account.feeds)), until - timedelta(minutes=1), until)
+        with accounts.fetcher(config, chosen) as fetch:
+            found = sweep(account, ask, fetch)
+        if found.error is not None:
+            raise found.error
+        return OK, f"{chosen.provider}, key accepted"
+    except ConfigError as error:
+        return CONFIG, str(error)
+    except AccessDenied as error:
+        return DENIED, str(error)
+    except Refused as error:
+        return BAD_NEWS, str(error)
+    except ProviderError as error:
+        return TRY_LATER, str(error)
+
+
+def twins(config: Config) -> list[str]:
+    """A warning for each two accounts that would read the same orders: alike but for name, key's place and
+    feeds, or with the same key."""
+    warnings, seen = [], dict[object, str]()
+    for account in config.accounts.values():
+        if not account.enabled:
+            continue
+        try:
+            key = accounts.key_of(config, account)
+        except ConfigError:
+            key = account.secret
+        own = tuple(str(getattr(account.options, name, None)) for name in ("account_sid", "property_sid"))
+        first = seen.setdefault((account.provider, account.base_url, key, own), account.name)
+        if first != account.name:
+            warnings.append(f"warning: {first} and {account.name} would read the same orders")
+    return warnings

@@ -1,0 +1,68 @@
+"""What a reply says beside its page: in its headers when to come back, in its body why it refuses."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+LONGEST_LIMIT = timedelta(minutes=15)
+_WORD = re.compile(r"[A-Za-z][A-Za-z_'-]{0,19}[,.:;!]?")
+_CODE = re.compile(r"[A-Za-z_]{1,40}|[0-9]{1,6}")
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """How long `Retry-After` asks us to wait, in seconds or as a date by the provider's own clock. Negative
+    and absurd values are refused, long ones capped."""
+    said = headers.get("retry-after")
+    pause = _seconds(said)
+    if pause is None and (at := http_date(said)) is not None:
+        pause = max(0.0, (at - (http_date(headers.get("date")) or now)).total_seconds())
+    return None if pause is None else min(timedelta(seconds=pause), LONGEST_LIMIT)
+
+
+def reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """How long `x-ratelimit-reset` has us wait: one page of Telnyx says seconds, another shows a Unix time."""
+    number = _seconds(headers.get("x-ratelimit-reset"), 10**12)
+    if number is not None and number >= 10**9:
+        number -= (http_date(headers.get("date")) or now).timestamp()
+    return None if number is None or number < 0 else min(timedelta(seconds=number), LONGEST_LIMIT)
+
+
+def _seconds(said: str | None, most: float = 10**7) -> float | None:
+    try:
+        number = float(said or "")
+    except ValueError:
+        return None
+    return number if 0 <= number <= most else None
+
+
+def http_date(said: str | None) -> datetime | None:
+    """An HTTP date as an aware UTC datetime, or None when there is none to read.
+
+    >>> http_date("Tue, 24 Nov 2026 12:00:00 GMT").isoformat()
+    '2026-11-24T12:00:00+00:00'
+    """
+    try:
+        at = parsedate_to_datetime(said or "")
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def refusal(body: bytes) -> tuple[str, str]:
+    """A refusal in the provider's words: its code, and its title where that is plain words. A word that could
+    be a number, an address or a key it was sent is left out."""
+    try:
+        value: Any = json.loads(body[:65_536])
+        if "errors" in value:
+            first = value["errors"][0]
+            said = str(first.get("code") or ""), str(first.get("title") or "")
+        else:
+            first = value["ResponseStatus"]
+            said = str(first.get("ErrorCode") or ""), str(first.get("Message") or "")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        return "", ""
+    words = [word if _WORD.fullmatch(word) else "…" for word in said[1][:200].split()]
+    return said[0] if _CODE.fullmatch(said[0]) else "", " ".join(words)[:80]

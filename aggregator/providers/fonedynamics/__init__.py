@@ -1,0 +1,52 @@
+"""Fone Dynamics: port-in status pages of an Australian provider, by From/To window, offset or token.
+
+Reference pages *get-porting-status* and *post-porting-request* of fonedynamics.com. Two status words and one
+carrier code are published, so most of what comes is mapped by guess or not at all, and stays open.
+"""
+
+from datetime import timedelta
+
+from aggregator.adapter import Adapter, Auth, Direction, FeedDefaults, FeedKind, Pacing, Vocabulary
+from aggregator.providers.fonedynamics.pages import HISTORY, ORDER, read
+from aggregator.providers.fonedynamics.requests import FoneDynamics, milder, ours, plan
+from aggregator.providers.fonedynamics.words import WORDS
+
+__all__ = ["ADAPTER", "FoneDynamics"]
+
+ADAPTER = Adapter(
+    label="Fone Dynamics",
+    base_url="https://api.fonedynamics.com/v2",
+    auth=Auth.BASIC,
+    region="AU",
+    time_zone="Australia/Sydney",
+    feeds={
+        "porting_status": FeedDefaults(
+            FeedKind.EVENTS,
+            Direction.PORT_IN,
+            timedelta(minutes=2),
+            lookback=timedelta(minutes=15),
+            start=timedelta(days=30),
+            resweeps=2,
+            trust_totals=False,
+            frozen_by_date=False,
+        ),
+        "porting_reconcile": FeedDefaults(
+            FeedKind.OPEN_ORDERS,
+            Direction.PORT_IN,
+            timedelta(hours=1),
+            start=timedelta(days=30),
+            resweeps=2,
+            trust_totals=False,
+            frozen_by_date=False,
+        ),
+    },
+    words={Vocabulary.PORT_IN: WORDS},
+    reasons={},
+    keep={"order": ORDER, "history": HISTORY},
+    plan=plan,
+    read=read,
+    pacing=Pacing(min_interval_s=1.0),
+    options=FoneDynamics,
+    milder=milder,
+    auth_user=lambda options: ours(options).account_sid,
+)

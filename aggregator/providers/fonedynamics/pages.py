@@ -1,0 +1,207 @@
+"""What a page of porting requests means: orders, their numbers, and the history of each number."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from aggregator.adapter import (
+    NOT_TOLD,
+    Announced,
+    Carrier,
+    Carriers,
+    Dates,
+    Direction,
+    Fact,
+    Moment,
+    NumberSaid,
+    Options,
+    OrderRef,
+    Page,
+    PageChanged,
+    Partial,
+    Reading,
+    References,
+    Skipped,
+    Source,
+    Status,
+    Whole,
+    document,
+    each,
+    entries,
+    get,
+    inner,
+    instant,
+    json_object,
+    keep,
+    local_date,
+    named,
+    sift,
+    snapshot,
+    text,
+    whole,
+)
+from aggregator.providers.fonedynamics.requests import DEFAULT_PAGE_SIZE, asked, following, ours
+
+Item = dict[str, Any]
+
+# Left out on purpose: contact name, e-mail and phone, the carrier's account number, addresses, WebHookURL.
+ORDER = keep(
+    "PortingNo",
+    "AccountSid",
+    "PropertySid",
+    "CustomerDescription",
+    "CurrentCarrier",
+    "PreferredPortSchedule",
+    "PreferredPortDate",
+    "Created",
+    "PortDate",
+    "Status",
+    "PortingNumbers.Number",
+    "PortingNumbers.PortType",
+    "PortingNumbers.Status",
+)
+LINE = keep("Number", "PortType", "Status")
+HISTORY = keep(
+    "FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo", "Created"
+)
+
+
+def read(page: Page, options: Options) -> Reading:
+    """A page of porting requests. It is over when it is empty, or when the total is reached by a page short
+    enough to be the last; the token alone never decides (the published last page carries one)."""
+    own, body = ours(options), json_object(page)
+    if inner(body, "ResponseStatus").get("ErrorCode"):
+        raise PageChanged("ResponseStatus.ErrorCode in a good reply")
+    total, token = whole(body, "TotalCount"), text(body, "NextPageToken")
+    # A field without a value is left out; with a total of nothing that may be so of the list.
+    items = [] if total == 0 and body.get("PortingRequests") is None else get(body, "PortingRequests", list)
+    wanted = asked(page.request)
+    said, skipped = each(_latest(items), lambda item: _said(item, page, options, wanted), "PortingNo", ORDER)
+    received = page.request.received + len(items)
+    contradicted = not items and page.request.received == 0 and bool(total)
+    reached = total is not None and received >= total and len(items) < DEFAULT_PAGE_SIZE
+    by_token = own.paging == "token" or page.request.param(own.page_token_param) is not None
+    return Reading(
+        facts=said,
+        next=following(page.request, received, token, own) if items else (),
+        total=total,
+        ids=named(items, "PortingNo"),
+        items=len(items),
+        done=reached if items else not contradicted,
+        last=token is None and by_token,
+        more=bool(items) and not reached,
+        skipped=skipped,
+    )
+
+
+def _latest(items: list[Any]) -> list[Any]:
+    """The items without earlier copies of a request that the same page shows again."""
+    again = {no: place for place, item in enumerate(items) if (no := named([item], "PortingNo"))}
+    return [item for place, item in enumerate(items) if again.get(named([item], "PortingNo"), place) == place]
+
+
+# --- an order -----------------------------------------------------------------------------------------
+
+
+def _said(item: Item, page: Page, options: Options, wanted: frozenset[str]) -> Iterator[Fact | Skipped]:
+    id = get(item, "PortingNo", str)
+    if wanted and id not in wanted:
+        return  # the filter was ignored; what was not asked for is left to the windows
+    ref = OrderRef(Direction.PORT_IN, id)
+    lines = entries(item, "PortingNumbers")
+    numbers, unread = sift(lines, lambda line: (_number(line),), "Number", LINE, id)
+    history, lost = sift(lines, lambda line: _history(line, ref, page), "Number", LINE, id)
+    by_number = sorted(lines, key=lambda line: str(line.get("Number")) if isinstance(line, dict) else "")
+    yield snapshot(
+        page,
+        ref,
+        kept=document({**item, "PortingNumbers": by_number}, ORDER),
+        status=Status(text(item, "Status")),
+        dates=Dates(
+            requested=_preferred(item, options.time_zone),
+            confirmed=local_date(item, "PortDate", options.time_zone),
+            created=instant(item, "Created"),
+        ),
+        carriers=Carriers(
+            losing=Carrier(text(item, "CurrentCarrier")) if text(item, "CurrentCarrier") else None,
+            gaining=Carrier("Fone Dynamics"),
+        ),
+        references=References(
+            customer=text(item, "CustomerDescription"), sub_account=text(item, "PropertySid")
+        ),
+        # An order has a number at least; a list without any, or with one that cannot be read, is not whole.
+        numbers=None if not numbers else Partial(numbers) if unread else Whole(numbers),
+    )
+    yield from history
+    yield from dict.fromkeys((*unread, *lost))
+
+
+def _preferred(item: Item, time_zone: str) -> Moment | None:
+    """`PreferredPortDate` counts only beside the schedule `Date`."""
+    if text(item, "PreferredPortSchedule") != "Date":
+        return None
+    return local_date(item, "PreferredPortDate", time_zone)
+
+
+def _number(line: Item) -> NumberSaid:
+    status = text(line, "Status")
+    return NumberSaid(_raw(line), status=Status(status) if status else NOT_TOLD)
+
+
+def _raw(line: Item) -> str:
+    if (raw := text(line, "Number")) is None:
+        raise PageChanged("Number: missing")
+    return raw
+
+
+def _history(line: Item, ref: OrderRef, page: Page) -> Iterator[Fact | Skipped]:
+    """`StatusHistory`: entries have no id, so their natural key names them; exact twins get an ordinal."""
+    number = _raw(line)
+    seen: dict[str, int] = {}
+
+    def entry(said: Item) -> tuple[Fact]:
+        at = instant(said, "Created")
+        if at is None:
+            raise PageChanged("Created: missing")
+        fdx, carrier = _pair(said, "FdxStatus"), _pair(said, "CarrierPortingStatus")
+        key = "|".join((ref.id, number, str(int(at.timestamp())), *(word or "" for word in (*fdx, *carrier))))
+        seen[key] = seen.get(key, 0) + 1
+        return (_entry(ref, number, at, page, f"{key}|{seen[key]}", fdx, carrier, document(said, HISTORY)),)
+
+    facts, lost = sift(entries(line, "StatusHistory"), entry, "", HISTORY, f"{ref.id}/{number}/history")
+    yield from facts
+    yield from lost
+
+
+def _pair(entry: Item, name: str) -> tuple[str | None, str | None]:
+    return text(entry, f"{name}From"), text(entry, f"{name}To")
+
+
+def _entry(
+    ref: OrderRef,
+    number: str,
+    at: datetime,
+    page: Page,
+    natural: str,
+    fdx: tuple[str | None, str | None],
+    carrier: tuple[str | None, str | None],
+    kept: str,
+) -> Fact:
+    """One history entry. From equal to To is history, not a change of state."""
+    moved = fdx[1] is not None and fdx[0] != fdx[1]
+    said = NumberSaid(
+        number,
+        status=Status(fdx[1]) if moved else NOT_TOLD,
+        carrier_status=carrier[1] if carrier[1] is not None else NOT_TOLD,
+    )
+    return Fact(
+        order=ref,
+        source=Source.EVENT,
+        source_id=f"history/{natural}",
+        as_of=at,
+        read_at=page.fetched_at,
+        announced=Announced(
+            "porting_status", natural, "status_history", kept, number=number, raw_from=fdx[0], raw_to=fdx[1]
+        ),
+        numbers=Partial((said,)),
+    )

@@ -1,0 +1,160 @@
+"""The SQLite file, as somebody else sees it: another user of its group, who may not write."""
+
+import ctypes
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored import desk, event
+
+GROUP, STRANGER = 61_234, 61_235
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A file in a folder that its group may read, as the service lays it out; below a folder open to all."""
+    umask = os.umask(0o027)
+    folder = Path(tempfile.mkdtemp(prefix="pa-file-", dir="/tmp"))
+    try:
+        if os.geteuid() == 0:
+            os.chown(folder, -1, GROUP)
+        folder.chmod(0o2750)  # what is made in it belongs to the group too
+        yield folder / "aggregator.db"
+    finally:
+        os.umask(umask)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def as_reader(file: Path, query: Callable[[sqlite3.Connection], Any]) -> Any:
+    """Ask with no more rights than reading: as another user of the group, or, where we cannot become one,
+    with the folder and its files closed to writing."""
+    if os.geteuid() == 0:
+        return _as_stranger(lambda: _asked(file, query))
+    files = [*file.parent.iterdir()]
+    for one in (*files, file.parent):
+        one.chmod(0o550 if one == file.parent else 0o440)
+    try:
+        return _asked(file, query)
+    finally:
+        for one in (file.parent, *files):
+            one.chmod(0o750 if one == file.parent else 0o640)
+
+
+def _asked(file: Path, query: Callable[[sqlite3.Connection], Any]) -> Any:
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+        return query(database)
+
+
+def _as_stranger(work: Callable[[], Any]) -> Any:
+    """In a thread whose rights on files are another user's: Linux keeps them for each thread."""
+    libc = ctypes.CDLL(None)
+    answer: list[Any] = []
+
+    def run() -> None:
+        libc.setfsgid(GROUP)
+        libc.setfsuid(STRANGER)
+        assert libc.setfsuid(-1) == STRANGER
+        try:
+            answer.append(work())
+        except sqlite3.Error as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if isinstance(answer[0], sqlite3.Error):
+        raise answer[0]
+    return answer[0]
+
+
+def orders(database: sqlite3.Connection) -> int:
+    """How many orders there are."""
+    (count,) = database.execute("select count(*) from v1_orders").fetchone()
+    return int(count)
+
+
+def test_a_clean_end_leaves_a_file_that_its_group_can_read(shared: Path) -> None:
+    with desk(f"sqlite:///{shared}") as acme:
+        acme.record(event(1, "submitted"))
+        assert as_reader(shared, orders) == 1, "while it runs"
+        assert shared.with_name(f"{shared.name}-wal").exists()
+    assert [one.name for one in shared.parent.iterdir()] == [shared.name]
+    assert as_reader(shared, orders) == 1
+    assert as_reader(shared, lambda db: db.execute("pragma journal_mode").fetchone()) == ("delete",)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        as_reader(shared, lambda db: db.execute("update port_order set state = 'ported'"))
+
+
+def test_a_reader_that_stays_connected_goes_on_reading_over_a_restart(shared: Path) -> None:
+    with desk(f"sqlite:///{shared}") as acme:
+        acme.record(event(1, "submitted"))
+        kept = sqlite3.connect(f"{shared.as_uri()}?mode=ro", uri=True)
+        assert orders(kept) == 1
+    assert as_reader(shared, orders) == orders(kept) == 1
+    with desk(f"sqlite:///{shared}") as acme:
+        acme.record(event(1, "submitted", order="order-2"))
+        assert as_reader(shared, orders) == orders(kept) == 2
+        kept.close()
+    assert as_reader(shared, orders) == 2
+    assert [one.name for one in shared.parent.iterdir()] == [shared.name]
+
+
+def test_our_own_reader_never_keeps_the_file_open(shared: Path) -> None:
+    with desk(f"sqlite:///{shared}") as acme:
+        acme.record(event(1, "submitted"))
+        reader = acme.reader()
+        assert len(reader.select("orders")) == 1
+    assert [one.name for one in shared.parent.iterdir()] == [shared.name]
+    replaced = shared.with_name("other.db")
+    with desk(f"sqlite:///{replaced}") as acme:
+        pass
+    replaced.replace(shared)
+    assert reader.select("orders") == []
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from stored import desk, event
+with desk(f"sqlite:///{sys.argv[1]}") as acme:
+    for number in range(10**6):
+        acme.record(event(number, "submitted", order=f"order-{number % 40}"))
+        print(number, flush=True)
+"""
+
+
+def test_after_a_kill_everything_acknowledged_is_there_and_readable(shared: Path) -> None:
+    tests = str(Path(__file__).parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(shared), tests], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    acknowledged = [int(process.stdout.readline()) for _ in range(25)]
+    process.send_signal(signal.SIGKILL)
+    acknowledged += map(int, process.communicate()[0].split())
+
+    def stored(database: sqlite3.Connection) -> list[tuple[Any, ...]]:
+        return database.execute(
+            "select (select count(*) from v1_events), newest_seq from v1_feed_identity"
+        ).fetchall()
+
+    ((events, seq),) = as_reader(shared, stored)
+    assert events in (len(acknowledged), len(acknowledged) + 1)
+    with desk(f"sqlite:///{shared}") as acme:
+        assert acme.rows("pragma integrity_check") == [{"integrity_check": "ok"}]
+        assert acme.lease.epoch == 2, "the dead holder was replaced at once"
+        assert acme.one("select max(seq) from v1_changes") == seq
+        acme.record(*(event(number, "submitted", order=f"order-{number % 40}") for number in acknowledged))
+        assert acme.one("select newest_seq from v1_feed_identity") == seq
+    assert as_reader(shared, orders) == min(events, 40)

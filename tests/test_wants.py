@@ -1,0 +1,166 @@
+"""What must still be asked: written with its reason, struck with its answer, never forgotten in between."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from made import NOW, hour
+from stored import FEED, Desk, desk, event, look, wants
+
+from aggregator.core.findings import Findings, Progress
+from aggregator.core.model import Direction, Part, Want
+from aggregator.store.wanted import Pending
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def acme(database_url: str) -> Iterator[Desk]:
+    """An account on a database of the test's own."""
+    with desk(database_url) as opened:
+        yield opened
+
+
+def wanted(acme: Desk, now: datetime | None = None) -> list[tuple[Part, str]]:
+    """What is wanted and, where `now` is given, not pausing."""
+    return [(want.part, want.id) for want in acme.store.wants(acme.lease, now)]
+
+
+def test_an_event_wants_its_order_until_a_look_at_it_answers(acme: Desk) -> None:
+    said = event(1, "submitted")
+    acme.record(said, wants=(wants(said),))
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+    again = acme.again()
+    assert wanted(again) == [(Part.ORDER, "order-1")], "it survives this process"
+    again.store.close()
+    acme = replace(acme, lease=again.lease)
+    acme.record(look(0.5, "in-process"))
+    assert wanted(acme) == [(Part.ORDER, "order-1")], "a look before the event answers nothing"
+    acme.record(look(2, order="order-2"))
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+    acme.record(look(2, "submitted"))
+    assert wanted(acme) == []
+
+
+def test_an_event_that_is_known_wants_nothing_anew(acme: Desk) -> None:
+    said = event(1, "submitted")
+    acme.record(said, wants=(wants(said),))
+    acme.record(answered=(replace(wants(said), because=None),))
+    acme.record(said, wants=(wants(said),))
+    assert wanted(acme) == []
+
+
+def test_an_event_behind_a_look_that_has_seen_it_wants_nothing(acme: Desk) -> None:
+    acme.record(look(2, "submitted"))
+    early, close, after = event(1, "submitted"), event(1.99, "submitted", key="b"), event(3, "exception")
+    acme.record(early, wants=(wants(early),))
+    assert wanted(acme) == []
+    acme.record(close, wants=(wants(close),))
+    assert wanted(acme) == [], "the order's own time of change is later than the event's"
+    acme.record(after, wants=(wants(after),))
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+
+
+def test_a_look_soon_after_an_event_does_not_answer_for_what_the_provider_may_not_show_yet(
+    acme: Desk,
+) -> None:
+    acme.record(look(2, "submitted", as_of=0))
+    soon = event(1.99, "exception")
+    acme.record(soon, wants=(wants(soon),))
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+
+
+def test_many_events_of_one_order_are_one_want_as_of_the_newest(acme: Desk) -> None:
+    first, second, old = event(1, "in-process"), event(5, "submitted"), event(0.5, "draft")
+    for said in (first, second, old):
+        acme.record(said, wants=(wants(said),))
+    (want,) = acme.store.wants(acme.lease, None)
+    assert want == Want(Part.ORDER, "order-1", Direction.PORT_IN, since=hour(5))
+    acme.record(look(3, "submitted"))
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+
+
+def test_what_failed_is_asked_again_after_a_growing_pause(acme: Desk) -> None:
+    said = event(1, "submitted")
+    acme.record(said, wants=(wants(said),))
+    (want,) = acme.store.wants(acme.lease, NOW)
+    acme.record(failed=(want,))
+    assert wanted(acme, NOW + 29 * SECOND) == []
+    assert wanted(acme, NOW + 30 * SECOND) == [(Part.ORDER, "order-1")]
+    acme.record(failed=(want,), at=NOW + 30 * SECOND)
+    assert wanted(acme, NOW + 89 * SECOND) == []
+    assert wanted(acme, NOW + 90 * SECOND) == [(Part.ORDER, "order-1")]
+    newer = event(2, "exception")
+    acme.record(newer, wants=(wants(newer),), at=NOW + 40 * SECOND)
+    assert wanted(acme, NOW + 40 * SECOND) == [(Part.ORDER, "order-1")], "news do not wait for an old pause"
+    acme.record(failed=(Want(Part.ORDER, "nobody-asked", Direction.PORT_IN),))
+    assert len(wanted(acme)) == 1
+
+
+def test_a_payload_that_stays_empty_is_asked_for_a_day_and_then_noted(acme: Desk) -> None:
+    said = event(0)
+    want = wants(said, Part.EVENT)
+    acme.record(said, wants=(want,))
+    for after in (1, 23.9):
+        acme.record(said, at=hour(after), answered=(want,))
+        assert wanted(acme) == [(Part.EVENT, "order-1@0")]
+        assert acme.rows("select * from v1_quarantine") == []
+    acme.record(said, at=hour(24), answered=(want,))
+    assert wanted(acme) == []
+    row = acme.one("select ref, feed, error, resolved_at from v1_quarantine")
+    assert (row["ref"], row["feed"], row["resolved_at"]) == ("order-1@0", FEED, None)
+    assert "still empty" in row["error"]
+    acme.record(said, at=hour(25), wants=(want,))
+    assert wanted(acme) == []
+    assert acme.one("select resolved_at from v1_quarantine") is None, "listed again, and still empty"
+    acme.record(event(0, "submitted", read=26), at=hour(26))
+    assert acme.one("select resolved_at from v1_quarantine") == "2026-06-16T14:00:00.000000Z"
+
+
+def test_a_payload_that_comes_by_itself_answers_too(acme: Desk) -> None:
+    acme.record(event(0), wants=(wants(event(0), Part.EVENT),))
+    acme.record(event(0, "submitted", read=1))
+    assert wanted(acme) == []
+
+
+def test_a_complete_listing_answers_the_orders_of_its_direction_that_were_wanted_before_it(
+    acme: Desk,
+) -> None:
+    facts = [
+        event(1, "submitted"),
+        event(5, "submitted", order="order-2"),
+        event(1, "pending", order="out-1", direction=Direction.PORT_OUT),
+    ]
+    comments = wants(facts[0], Part.COMMENTS)
+    acme.record(*facts, wants=(*map(wants, facts), comments))
+    done = Progress("porting_orders", "complete", NOW, True, started_at=hour(3), covers=Direction.PORT_IN)
+    acme.record(feed="porting_orders", progress=replace(done, complete=False))
+    assert len(wanted(acme)) == 4
+    acme.record(feed="porting_orders", progress=done)
+    assert set(wanted(acme)) == {(Part.ORDER, "order-2"), (Part.ORDER, "out-1"), (Part.COMMENTS, "order-1")}
+    covered = event(2, "exception", order="order-9")
+    acme.record(covered, wants=(wants(covered),))
+    assert (Part.ORDER, "order-9") not in wanted(acme), "the listing after it has shown its order"
+
+
+def test_wants_are_told_oldest_first_with_all_that_is_needed_to_ask(acme: Desk) -> None:
+    first, second = event(1, feed="portout_events", order="a/b"), event(2, "submitted")
+    acme.record(second, wants=(wants(second), wants(second, Part.NUMBERS)))
+    acme.record(first, wants=(wants(first, Part.EVENT),))
+    assert acme.store.wants(acme.lease, NOW) == (
+        Want(Part.EVENT, "a/b@1", feed="portout_events", since=hour(1)),
+        Want(Part.NUMBERS, "order-1", Direction.PORT_IN, since=hour(2)),
+        Want(Part.ORDER, "order-1", Direction.PORT_IN, since=hour(2)),
+    )
+
+
+def test_a_slice_reads_no_wants_but_its_own(acme: Desk) -> None:
+    """A backfill leaves a want for each of its orders; reading them all for each slice would never end."""
+    facts = [event(1, "submitted", order=f"order-{number}") for number in range(20)]
+    acme.record(*facts, wants=tuple(map(wants, facts)))
+    assert len(wanted(acme)) == 20
+    news = event(2, "exception", order="order-7")
+    with acme.store.engine.connect() as tx:
+        pending = Pending(tx, acme.lease.account_id, Findings(FEED, NOW, (news,), (wants(news),)))
+    assert list(pending.rows) == [(Part.ORDER, "port_in/order-7")]
