@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from aggregator.core.account import Account, Feed
-from aggregator.core.due import is_due
+from aggregator.core.due import LONGEST_PAUSE, is_due
 from aggregator.core.findings import Mark
 from aggregator.errors import AccessDenied, ConfigError, RateLimited, Refused, StoreError
 from aggregator.poll import Outcome, poll_account
@@ -85,15 +85,14 @@ def poll_once(
 def ready(
     account: Account, marks: Mapping[str, Mark], now: datetime, due: bool
 ) -> tuple[list[Feed], datetime | None]:
-    """The feeds to poll now, and until when the provider asked us to leave the others alone."""
-    feeds, limited = [], None
-    for feed in account.feeds.values():
-        mark = marks.get(feed.name, Mark())
-        if mark.not_before is not None and mark.not_before > now:
-            limited = max(filter(None, (limited, mark.not_before)))
-        elif feed.enabled and (not due or is_due(feed, mark, now)):
-            feeds.append(feed)
-    return feeds, limited
+    """The feeds to poll now, and until when the provider asked us to leave the whole account alone. A time
+    further ahead than any pause can be is one that a clock set back has left behind."""
+    asked = (mark.not_before for mark in marks.values() if mark.not_before is not None)
+    limited = max((at for at in asked if now < at <= now + LONGEST_PAUSE), default=None)
+    if limited is not None:
+        return [], limited
+    enabled = [feed for feed in account.feeds.values() if feed.enabled]
+    return [feed for feed in enabled if not due or is_due(feed, marks.get(feed.name, Mark()), now)], None
 
 
 def _judged(
@@ -108,9 +107,9 @@ def _judged(
             f"(mend it, then type: porting-aggregator poll {account.name})"
         )
         return Polled(account.name, Verdict.DENIED, outcomes, trouble)
-    refused = next((error for error in errors if isinstance(error, Refused)), None)
-    if refused is not None:
-        return Polled(account.name, Verdict.BAD_NEWS, outcomes, str(refused))
+    refused = [o.error for o in outcomes if o.feed in account.feeds and isinstance(o.error, Refused)]
+    if refused:
+        return Polled(account.name, Verdict.BAD_NEWS, outcomes, str(refused[0]))
     if any(isinstance(error, RateLimited) for error in errors) or not all(o.complete for o in outcomes):
         trouble = str(errors[0]) if errors else "incomplete, try later"
         return Polled(account.name, Verdict.LATER, outcomes, trouble)

@@ -47,13 +47,15 @@ class Store(Protocol[L]):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a feed's poll (or the answering of wants) went."""
+    """How a feed's poll (or the answering of wants) went. `drift` counts the rows by which its list grew (or
+    shrank) while it was read."""
 
     feed: str
     outcome: str
     complete: bool
     recorded: Recorded = Recorded()
     error: ProviderError | None = None
+    drift: int = 0
 
 
 def poll_account(
@@ -141,7 +143,12 @@ class Polling:
         until = None if feed.defaults.frozen_by_date else max(corrected - EDGE, since + timedelta(seconds=1))
 
         def progress(part: Read) -> Progress:
-            return replace(self._progress(feed, part.found), cursor=part.newest, deep=deep and part.last)
+            return replace(
+                self._progress(feed, part.found),
+                cursor=part.newest,
+                deep=deep and part.last,
+                partial=part.found.complete and not part.last,
+            )
 
         return self._window(feed, Window(feed.name, since, until), progress)
 
@@ -307,7 +314,7 @@ class Polling:
         if progress is not None:
             self.polled[feed.name] = progress
         outcome = progress.outcome if progress else "incomplete"
-        return Outcome(feed.name, outcome, found.complete, recorded, found.error)
+        return Outcome(feed.name, outcome, found.complete, recorded, found.error, found.grown)
 
 
 def slices(feed: str, found: Sweep, at: datetime, initial: bool) -> list[Findings]:

@@ -74,6 +74,11 @@ class Sweep:
         """Whether less came than the provider counted at first: rows have moved from page to page."""
         return bool(self.totals) and self.came < self.totals[0]
 
+    @property
+    def grown(self) -> int:
+        """How many rows came (or went) while the pages were read."""
+        return self.totals[-1] - self.totals[0] if self.totals else 0
+
     def drifted(self, feed: FeedDefaults) -> bool:
         """Whether the pages did not fit together. A listing may grow while it is read, a window may not; a
         total that cannot be relied on shows drift only by moving, and rows show it by coming twice."""

@@ -382,6 +382,17 @@ def test_a_late_history_entry_of_a_number_is_told_with_its_number() -> None:
     assert (row.number_key, row.old, row.new, row.late) == (AU, "with_provider", "scheduled", True)
 
 
+def test_a_number_that_a_list_names_twice_is_told_once() -> None:
+    def list_of(hours: float, *words: str) -> Fact:
+        raws = (AU, "02 5550 0101")
+        said = tuple(NumberSaid(raw, status=Status(word)) for raw, word in zip(raws, words, strict=False))
+        return look(hours, "Queued", provider="fonedynamics", numbers=Partial(said))
+
+    told = taught(list_of(1, "Received"), list_of(9, "Completed"), list_of(5, "Scheduled", "Scheduled"))
+    assert [row.field for row in told[-1] if row.late] == ["state", "raw_status"]
+    assert len([row for row in taught(list_of(1, "Queued", "Queued"))[0] if row.kind == "number_added"]) == 1
+
+
 def test_facets_are_late_each_for_itself() -> None:
     known = fold(None, [event(5, "submitted")])
     assert is_late(known, event(4, "in-process"))
@@ -389,6 +400,7 @@ def test_facets_are_late_each_for_itself() -> None:
     assert not is_late(known, event(4, dates=day(1)))
     assert not is_late(known, event(6, "exception"))
     assert not is_late(None, event(4, "in-process"))
+    assert not is_late(known, event(5, "submitted")), "nothing is older than itself"
 
 
 def test_a_window_taken_in_oldest_first_is_not_late_against_itself() -> None:

@@ -46,8 +46,10 @@ def test_a_failing_feed_pauses_longer_each_time_up_to_a_quarter_of_an_hour(
     assert due_at(EVENTS, Mark(last_attempt_at=NOW, failures=failures)) == NOW + MINUTE * minutes
 
 
-def test_a_failing_feed_with_a_long_interval_keeps_to_it() -> None:
-    assert due_at(LISTING, Mark(last_attempt_at=NOW, failures=9)) == NOW + HOUR
+def test_a_failing_feed_with_a_long_interval_is_tried_again_sooner() -> None:
+    assert due_at(LISTING, Mark(last_attempt_at=NOW, failures=1)) == NOW + MINUTE
+    assert due_at(LISTING, Mark(last_attempt_at=NOW, failures=9)) == NOW + 15 * MINUTE
+    assert due_at(LISTING, Mark(last_attempt_at=NOW)) == NOW + HOUR
 
 
 def test_a_provider_that_asks_us_to_wait_is_obeyed() -> None:

@@ -318,6 +318,23 @@ def test_an_answer_that_never_comes_is_not_waited_for_three_times_over(telnyx: S
     assert len(singles) == polling.FAILURES
 
 
+def test_a_long_line_of_wants_is_left_for_the_next_poll_when_the_time_is_up(telnyx: Setting) -> None:
+    off = {
+        name: replace(feed, enabled=False) for name, feed in telnyx.account.feeds.items() if "order" in name
+    }
+    telnyx.account = replace(telnyx.account, feeds={**telnyx.account.feeds, **off})
+
+    def dawdle(request: Request) -> None:
+        if request.path.startswith("/porting_orders/"):
+            telnyx.wire.ahead += 4 * MINUTE
+
+    telnyx.wire.trouble = dawdle
+    outcomes = telnyx.poll("porting_events")
+    singles = [path for path in telnyx.wire.paths() if path.startswith("/porting_orders/")]
+    assert len(singles) == 3, "ten minutes"
+    assert outcomes["wanted"].complete and telnyx.wanted, "what is pending does not make a poll incomplete"
+
+
 def test_nothing_wanted_is_asked_for_while_the_provider_cannot_be_reached(telnyx: Setting) -> None:
     telnyx.poll("porting_events")
     telnyx.wire.trouble = failing(FetchError("gone"))

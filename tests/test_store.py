@@ -362,6 +362,11 @@ def test_a_word_nobody_knows_is_counted_and_forgotten_when_it_is_explained(acme:
     state = next(row for row in changes if row["field"] == "state")
     assert (state["old_value"], state["new_value"], state["source"]) == ("unknown", "scheduled", "replay")
     assert {row["source"] for row in changes} == {"replay"}
+    versions = acme.rows("select map_version from v1_orders order by order_id")
+    assert [row["map_version"] for row in versions] == [
+        knowing.account.words.version,
+        acme.account.words.version,
+    ]
     assert acme.one("select state, last_seq from v1_numbers") == {
         "state": "scheduled",
         "last_seq": changes[-1]["seq"],

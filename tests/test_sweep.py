@@ -291,6 +291,7 @@ def test_a_listing_may_grow_while_it_is_read() -> None:
     listing = _Orders(250)
     found = steady(TELNYX, Listing("porting_orders"), listing.growing, ORDERS)
     assert found.complete and len(listing.asked) == 3 and len(found.seen) == 253
+    assert found.grown == 2, "its drift is counted"
 
 
 def test_a_listing_that_lost_a_row_between_two_pages_is_read_again() -> None:

@@ -59,14 +59,13 @@ def db_upgrade() -> int:
 
     Example: [bold]porting-aggregator db upgrade[/]
     """
-    from sqlalchemy import make_url
-
     from aggregator.config import database_url
     from aggregator.store import schema
+    from aggregator.store.engine import user_of
 
     with _owner() as (config, engine):
         url = database_url(config, os.environ)
-        writer = make_url(url).username if config.database.owner_url else None
+        writer = user_of(url) if config.database.owner_url else None
         before, after = schema.upgrade(engine, writer)
         typer.echo(f"schema {after}" if before == after else f"schema {before or 'none'} → {after}")
         if engine.dialect.name == "sqlite" and before not in (None, after):

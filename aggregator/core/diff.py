@@ -158,10 +158,11 @@ def _late(before: Standing, after: Standing, because: Fact) -> Iterator[Change]:
     what was reported as a step before, stays."""
     at = stamp(because)
     yield from _late_steps(before.told, after.told, _ORDER_HISTORY, at, "")
-    for said in because.numbers.numbers if because.numbers else ():
-        known = before.told.numbers.get(said.key)
-        if known is not None and said.status is not NOT_TOLD:
-            yield from _late_steps(known, after.told.numbers[said.key], _NUMBER_HISTORY, at, said.key)
+    said = because.numbers.numbers if because.numbers else ()
+    for key in dict.fromkeys(one.key for one in said if one.status is not NOT_TOLD):
+        if key in before.told.numbers:
+            numbers = before.told.numbers[key], after.told.numbers[key]
+            yield from _late_steps(*numbers, _NUMBER_HISTORY, at, key)
 
 
 def _late_steps(
@@ -173,10 +174,10 @@ def _late_steps(
 ) -> Iterator[Change]:
     for facet, (names, values) in history.items():
         trail = after.trails.get(facet, ())
-        if not trail or trail[-1][0] <= at or before.trails.get(facet) is trail:
+        if len(trail) == len(before.trails.get(facet, ())) or trail[-1][0] <= at:
             continue
         place = bisect_left(trail, at, key=itemgetter(0))
-        if trail[place][0] != at or len(trail) == len(before.trails.get(facet, ())):
+        if trail[place][0] != at:
             continue
         earlier = values(trail[place - 1][1] if place else None)
         here, later = values(trail[place][1]), values(trail[place + 1][1])

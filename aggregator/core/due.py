@@ -8,6 +8,8 @@ from aggregator.core.findings import Mark
 LONGEST_PAUSE = timedelta(minutes=15)
 """No pause of one feed is longer, whether a provider asked for it or we chose it."""
 
+FIRST_PAUSE = timedelta(seconds=60)
+
 
 def is_due(feed: Feed, mark: Mark, now: datetime) -> bool:
     """Whether a feed is to be polled at `now`. Times that only a clock set back explains are not believed."""
@@ -21,14 +23,15 @@ def is_due(feed: Feed, mark: Mark, now: datetime) -> bool:
 
 
 def next_due(feed: Feed, attempted_at: datetime, failures: int, not_before: datetime | None) -> datetime:
-    """When a feed is due again: after its interval, and after growing pauses while it fails."""
-    pause = feed.every if not failures else max(feed.every, backoff(failures, feed.every))
+    """When a feed is due again: after its interval; while it fails after growing pauses, which for a feed that
+    is polled seldom are shorter than its interval."""
+    pause = feed.every if not failures else backoff(failures, min(feed.every, FIRST_PAUSE))
     due = attempted_at + pause
     return due if not_before is None or not_before < due else not_before
 
 
 def backoff(failures: int, first: timedelta) -> timedelta:
-    """A pause that doubles with each failure, up to a quarter of an hour (or the interval, where longer).
+    """A pause that doubles with each failure, up to a quarter of an hour (or the first pause, where longer).
 
     >>> [backoff(n, timedelta(seconds=60)).total_seconds() for n in (1, 2, 3, 9)]
     [60.0, 120.0, 240.0, 900.0]

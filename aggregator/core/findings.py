@@ -39,7 +39,8 @@ class Findings:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How a sweep of a feed went; the last slice moves the cursor with it. `covers` is set when a complete
-    listing shows every order of a direction, as of `started_at` (the provider's time)."""
+    listing shows every order of a direction, as of `started_at` (the provider's time). `partial`: the rest of the
+    window is still to be read, so it moves the cursor and says nothing of the poll."""
 
     feed: str
     outcome: str
@@ -53,6 +54,7 @@ class Progress:
     pages: int = 0
     not_before: datetime | None = None
     error: str | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class _Now:
 
     def on(self) -> WaitingOn:
         who = waiting(self.status, self.direction)
-        if (self.steps or self.required) and who is not WaitingOn.US and self.needs():
+        if (self.steps or self.required) and self.needs():
             return WaitingOn.US
         if self.messaging == "exception" and state_of(self.status) is State.PORTED:
             return WaitingOn.PROVIDER  # it escalates by itself

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from aggregator.core.model import Fact, Part
+from aggregator.core.fold import stamp
+from aggregator.core.model import Fact, OrderRef, Part, Source
 from aggregator.store.rows import digest
 from aggregator.store.statements import several, table_of
 from aggregator.store.tables import EventRow, FactRow
@@ -90,3 +91,23 @@ def _after(fact: Fact, event_at: datetime, looked_at: datetime) -> Fact:
     unit = 1_000_000 if micros == 0 else 1_000 if micros % 1_000 == 0 else 1
     shown = event_at < fact.as_of + timedelta(microseconds=unit)
     return replace(fact, as_of=event_at) if shown else fact
+
+
+def first_looks(facts: Iterable[Fact]) -> tuple[dict[str, tuple[Fact, ...]], set[str]]:
+    """Of facts about orders that nobody knows yet: for each first look at one the history that came in the
+    same reply, by the look's id, and the ids of all that is absorbed so. The first sight of an order is one:
+    such history is folded with it, and told by the events alone."""
+    told: dict[OrderRef, list[Fact]] = {}
+    for fact in facts:
+        told.setdefault(fact.order, []).append(fact)
+    absorbing: dict[str, tuple[Fact, ...]] = {}
+    absorbed: set[str] = set()
+    for together in told.values():
+        for look in together:
+            if look.source is not Source.SNAPSHOT or look.part is not Part.ORDER:
+                continue
+            here = [one for one in together if one.read_at == look.read_at and stamp(one) < stamp(look)]
+            if all(one.source is Source.EVENT for one in here):
+                absorbing[look.source_id] = tuple(here)
+                absorbed.update(one.source_id for one in here)
+    return absorbing, absorbed

@@ -55,6 +55,11 @@ def text_column(kind: object, compiler: object, **_: object) -> str:
     return "TEXT"
 
 
+def user_of(url: str) -> str | None:
+    """The database user that a URL names, if it names one."""
+    return make_url(url).username
+
+
 def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> Engine:
     """An engine for a database URL; nothing is opened yet."""
     address = make_url(url)

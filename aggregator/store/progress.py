@@ -49,6 +49,11 @@ def advance(
 ) -> None:
     """Update the run record in place; the cursor only ever goes forward, and only with a complete sweep."""
     here = (col(FeedRow.account_id) == account_id, col(FeedRow.feed) == progress.feed)
+    if progress.complete and progress.cursor is not None:
+        forward = col(FeedRow.cursor_at).is_(None) | (col(FeedRow.cursor_at) < progress.cursor)
+        tx.execute(update(FeedRow).where(*here, forward).values(cursor_at=progress.cursor))
+    if progress.partial:
+        return
     row = tx.execute(select(table_of(FeedRow)).where(*here)).one()
     failures = 0 if progress.complete else row.consecutive_failures + 1
     feed = account.feeds[progress.feed]
@@ -76,9 +81,6 @@ def advance(
         values |= {"covers": progress.covers, "covered_at": progress.started_at}
         wanted.listed(tx, account_id, progress.covers, progress.started_at)
     tx.execute(update(FeedRow).where(*here).values(values))
-    if progress.complete and progress.cursor is not None:
-        forward = col(FeedRow.cursor_at).is_(None) | (col(FeedRow.cursor_at) < progress.cursor)
-        tx.execute(update(FeedRow).where(*here, forward).values(cursor_at=progress.cursor))
 
 
 def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: Iterable[Skipped] = ()) -> None:

@@ -8,7 +8,6 @@ writer's lock, so `seq` is in commit order and nothing a crash leaves can be hal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +24,13 @@ from aggregator.core.standing import Standing
 from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
 from aggregator.store import wanted
-from aggregator.store.door import Door
+from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
 from aggregator.store.rows import (
     EVENT_KEY,
     FILLS,
     Rows,
+    change_row,
     comment_row,
     digest,
     event_row,
@@ -77,14 +77,6 @@ def record(
     return recorded
 
 
-@dataclass(frozen=True, slots=True)
-class _FirstLooks:
-    """For each first look at an order the history before it, and the facts that are so absorbed."""
-
-    before: dict[str, tuple[Fact, ...]]
-    absorbed: set[str]
-
-
 class _Recording:
     """One transaction's work, step by step."""
 
@@ -109,10 +101,11 @@ class _Recording:
             self._know_orders()
             new = self._at_the_door()
             self._know_standings({order_id(self.account.name, fact.order) for fact in new})
-            first_looks = self._first_looks(new)
+            unknown_yet = [fact for fact in new if "id" not in self._row(fact)]
+            absorbing, absorbed = first_looks(unknown_yet)
             for fact in new:
-                if fact.source_id not in first_looks.absorbed:
-                    self._take(fact, first_looks.before.get(fact.source_id, ()))
+                if fact.source_id not in absorbed:
+                    self._take(fact, absorbing.get(fact.source_id, ()))
             self._write()
         pending = wanted.Pending(self.tx, self.account_id, self.findings)
         given_up = pending.settle(self.accepted, self.orders, self.account.name, self.covered)
@@ -142,6 +135,9 @@ class _Recording:
         table = table_of(OrderRow)
         for row in several(self.tx, select(table), table.c.order_id, names):
             self.orders[row.order_id] = row._asdict()
+
+    def _row(self, fact: Fact) -> dict[str, Any]:
+        return self.orders[order_id(self.account.name, fact.order)]
 
     def _at_the_door(self) -> list[Fact]:
         """The facts that are new, each with its final place in the order of facts."""
@@ -210,27 +206,6 @@ class _Recording:
             row["map_version"] = self.account.words.version
             moved = self.ids["newest_seq"] >= replay
             self._touched(name, before, after, self.findings.at if moved else None)
-
-    def _first_looks(self, new: list[Fact]) -> "_FirstLooks":
-        """The first sight of an order is one: the history that came in the same reply as the first look at it
-        is folded with it, and told by the events alone."""
-        looks = _FirstLooks({}, set())
-        told: dict[OrderRef, list[Fact]] = {}
-        for fact in new:
-            if "id" not in self.orders[order_id(self.account.name, fact.order)]:
-                told.setdefault(fact.order, []).append(fact)
-        for look in (fact for facts in told.values() for fact in facts):
-            if look.source is not Source.SNAPSHOT or look.part is not Part.ORDER:
-                continue
-            history = tuple(
-                fact
-                for fact in told[look.order]
-                if fact.read_at == look.read_at and stamp(fact) < stamp(look)
-            )
-            if all(fact.source is Source.EVENT for fact in history):
-                looks.before[look.source_id] = history
-                looks.absorbed.update(fact.source_id for fact in history)
-        return looks
 
     # --- what follows -----------------------------------------------------------------------------------
 
@@ -314,30 +289,16 @@ class _Recording:
         self, change: Change, name: str, fact: Fact, fact_id: int, batch: int, replay: int = 0
     ) -> None:
         row = self.orders[name]
-        announced = fact.announced
-        self.rows.changes.append(
-            {
-                "seq": self._draw("newest_seq"),
-                "batch": batch,
-                "fact_id": fact_id,
-                "replay": replay,
-                "order_pk": row["id"],
-                "number_key": change.number_key,
-                "kind": change.kind,
-                "field": change.field,
-                "old_value": change.old,
-                "new_value": change.new,
-                "occurred_at": change.occurred_at,
-                "observed_at": fact.read_at,
-                "not_before": self._not_before(row, fact),
-                "late": change.late,
-                "regression": change.regression,
-                "unexpected": change.unexpected,
-                "initial": self.findings.initial,
-                "source": "replay" if replay else fact.source,
-                "provider_event_id": announced.key if announced else None,
-            }
-        )
+        place = {
+            "seq": self._draw("newest_seq"),
+            "batch": batch,
+            "fact_id": fact_id,
+            "replay": replay,
+            "order_pk": row["id"],
+            "not_before": self._not_before(row, fact),
+            "initial": self.findings.initial,
+        }
+        self.rows.changes.append(change_row(change, fact, place))
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""

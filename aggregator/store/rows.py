@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any
 
-from aggregator.core.model import Fact, OrderRef
+from aggregator.core.model import Change, Fact, OrderRef
 from aggregator.core.normalise import number as number_key
 from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS, Held, Number, Order
 from aggregator.store.facts import encoded
@@ -106,6 +106,25 @@ def fact_row(fact: Fact, account_id: int, order_pk: int, fact_id: int) -> dict[s
         "read_at": fact.read_at,
         "document": digest(fact.document) if fact.document is not None else None,
         "said": encoded(fact),
+    }
+
+
+def change_row(change: Change, fact: Fact, place: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `change`, from what changed, the fact that taught it, and its place in the feed."""
+    return {
+        **place,
+        "number_key": change.number_key,
+        "kind": change.kind,
+        "field": change.field,
+        "old_value": change.old,
+        "new_value": change.new,
+        "occurred_at": change.occurred_at,
+        "observed_at": fact.read_at,
+        "late": change.late,
+        "regression": change.regression,
+        "unexpected": change.unexpected,
+        "source": "replay" if place["replay"] else fact.source,
+        "provider_event_id": fact.announced.key if fact.announced else None,
     }
 
 

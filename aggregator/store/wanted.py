@@ -146,7 +146,9 @@ def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[s
         return False
     looks = [covered.get(want.direction or "")]
     if order is not None:
-        if order.get("document_as_of") and order["document_as_of"] >= want.since:
+        shown = order.get("document_as_of")
+        # A time in whole seconds may lie anywhere in its second, so an equal one proves nothing.
+        if shown and (shown > want.since or (shown == want.since and want.since.microsecond)):
             return True
         looks.append(order.get("last_read_at"))
     return any(at is not None and at >= want.since + SETTLED for at in looks)
