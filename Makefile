@@ -3,11 +3,12 @@ HASHED := --require-hashes --only-binary :all:
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check bench lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
+	@echo "make bench   how fast it takes history in, one JSON line for each figure"
 	@echo "make lock    pin the dependencies anew (maintainers; needs uv)"
 
 demo: .venv/.run
@@ -17,10 +18,13 @@ test: .venv/.test
 	.venv/bin/python -m pytest $(ARGS)
 
 check: .venv/.test
-	.venv/bin/ruff format --check aggregator tests
-	.venv/bin/ruff check aggregator tests
+	.venv/bin/ruff format --check aggregator tests bench
+	.venv/bin/ruff check aggregator tests bench
 	.venv/bin/mypy
 	$(MAKE) --no-print-directory test
+
+bench: .venv/.test
+	.venv/bin/python bench/backfill.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing; type: apt-get install python3-venv"; exit 1; }
