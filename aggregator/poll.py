@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.fold import stamp
-from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Want, Window
+from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Source, Want, Window
 from aggregator.core.model import Events as EventsAsk
 from aggregator.core.normalise import gathered
 from aggregator.errors import AccessDenied, FetchError, PageChanged, ProviderError, RateLimited, Refused
@@ -318,17 +318,23 @@ class Polling:
 
 
 def slices(feed: str, found: Sweep, at: datetime, initial: bool) -> list[Findings]:
-    """What a sweep brought, in pieces for one transaction each, oldest first; at least one."""
-    facts = sorted(found.facts, key=stamp)
-    pieces = [tuple(facts[start : start + SLICE]) for start in range(0, len(facts), SLICE)] or [()]
-    findings = [Findings(feed, at, told, _wants_of(found, told), initial=initial) for told in pieces]
+    """What a sweep brought, in pieces for one transaction each, oldest first; at least one. The history that came
+    with a look at its order stays with it, so that a first look is told as one."""
+    looks = {fact.order: stamp(fact) for fact in found.facts if fact.source is Source.SNAPSHOT}
+    pieces: list[list[Fact]] = [[]]
+    for fact in sorted(found.facts, key=lambda f: (looks.get(f.order, stamp(f)), f.order.id, stamp(f))):
+        piece = pieces[-1]
+        if len(piece) >= SLICE and not (fact.order in looks and fact.order == piece[-1].order):
+            pieces.append([])
+        pieces[-1].append(fact)
+    findings = [Findings(feed, at, tuple(told), _wants_of(found, told), initial=initial) for told in pieces]
     without_cause = tuple(want for want in found.wants if want.because is None)
     last = findings[-1]
     findings[-1] = replace(last, wants=(*last.wants, *without_cause), skipped=tuple(found.skipped))
     return findings
 
 
-def _wants_of(found: Sweep, told: tuple[Fact, ...]) -> tuple[Want, ...]:
+def _wants_of(found: Sweep, told: Iterable[Fact]) -> tuple[Want, ...]:
     """The wants that these facts cause, to be stored with them."""
     here = {fact.source_id for fact in told}
     return tuple(want for want in found.wants if want.because in here)

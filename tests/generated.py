@@ -96,7 +96,8 @@ def statuses(kind: Kind) -> st.SearchStrategy[Status]:
         codes = st.lists(st.sampled_from(kind.codes), max_size=2, unique=True)
         return codes.map(lambda given: Status(raw, tuple(ReasonSaid(code, "as told") for code in given)))
 
-    return st.sampled_from((*kind.words, None)).flatmap(with_reasons)
+    troubled = [word for word in kind.words if word in ("exception", "rejected")] * 4
+    return st.sampled_from((*troubled, *kind.words, None)).flatmap(with_reasons)
 
 
 @cache

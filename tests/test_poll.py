@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import account
+from made import NOW, account, event, look
 from standin import Faults
 from standin_lives import DAY, HOUR, MINUTE, SECOND, FoneDynamics, Knobs, Telnyx
 from unwired import SID, Killed, Setting, Unwired, calm, failing, setting
@@ -18,7 +18,7 @@ from unwired import SID, Killed, Setting, Unwired, calm, failing, setting
 from aggregator import poll as polling
 from aggregator import sweep as sweeping
 from aggregator.core.account import Account
-from aggregator.core.model import Request
+from aggregator.core.model import Direction, OrderRef, Request
 from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused
 
 
@@ -186,6 +186,20 @@ def test_a_wrong_clock_loses_nothing_where_the_window_must_have_an_end(skews: li
 
 
 # --- slices ---------------------------------------------------------------------------------------------
+
+
+def test_the_history_that_came_with_a_look_stays_with_it_in_one_slice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polling, "SLICE", 3)
+    orders = [OrderRef(Direction.PORT_IN, f"order-{number}") for number in range(4)]
+    found = sweeping.Sweep()
+    for ref in orders:
+        found.facts += [replace(event(-hours, "submitted"), order=ref) for hours in (9, 5, 7)]
+        found.facts.append(replace(look(0, "exception"), order=ref))
+    pieces = polling.slices("porting_status", found, NOW, initial=True)
+    assert [len(piece.facts) for piece in pieces] == [4, 4, 4, 4]
+    assert all(len({fact.order for fact in piece.facts}) == 1 for piece in pieces)
 
 
 def test_a_window_is_recorded_in_slices_oldest_first_and_the_last_moves_the_cursor(

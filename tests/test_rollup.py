@@ -18,6 +18,7 @@ from aggregator.core.model import (
     Moment,
     NumberSaid,
     Partial,
+    ReasonSaid,
     Status,
     Vocabulary,
     Whole,
@@ -517,3 +518,20 @@ def test_a_reason_given_and_taken_back_at_one_moment_was_not_held() -> None:
 def test_a_late_reason_is_held_where_it_belongs() -> None:
     told = [event(1, "submitted"), event(9, "submitted"), event(5, "exception", "OTHER")]
     assert held(*told) == [("OTHER", hour(5), hour(9))]
+
+
+def test_a_number_holds_its_own_reasons_whoever_is_told_of_beside_it() -> None:
+    def told(hours: float, raw: str, word: str, *codes: str) -> Fact:
+        status = Status(word, tuple(ReasonSaid(code) for code in codes))
+        fact = event(hours, provider="fonedynamics", numbers=Partial((NumberSaid(raw, status=status),)))
+        return normalise(fact, account("fonedynamics").words)
+
+    facts = [told(1, AU_A, "Rejected", "NO-1"), told(2, AU_B, "Rejected", "NO-2"), told(3, AU_A, "Queued")]
+    standing: Standing | None = None
+    for fact in facts:
+        standing = fold(standing, [fact])
+    assert standing is not None
+    assert [(one.number_key, one.raw_code, one.since, one.until) for one in standing.reasons] == [
+        (AU_A, "NO-1", hour(1), hour(3)),
+        (AU_B, "NO-2", hour(2), None),
+    ]

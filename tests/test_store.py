@@ -215,6 +215,21 @@ def test_a_failing_feed_is_told_with_its_pauses(acme: Desk) -> None:
     assert row["last_complete_at"] == "2026-06-15T12:09:00.000000Z"
 
 
+# --- the first sight ------------------------------------------------------------------------------------
+
+
+def test_history_that_came_with_the_first_look_is_part_of_the_first_sight(acme: Desk) -> None:
+    history = (event(1, "in-process", read=5), event(2, "submitted", read=5))
+    acme.record(*history, look(5, "foc-date-confirmed", NUMBER))
+    kinds = [row["kind"] for row in acme.rows("select kind from v1_changes order by seq")]
+    assert kinds == ["order_seen", "number_added"]
+    assert acme.one("select count(*) from v1_events") == 2
+    row = acme.one("select state, submitted_at from v1_orders")
+    assert row == {"state": "scheduled", "submitted_at": "2026-06-15T13:00:00.000000Z"}
+    acme.record(event(3, "in-process", read=6), look(6, "ported", NUMBER))
+    assert acme.steps() == [("with_carrier", "with_provider"), ("scheduled", "ported")]
+
+
 # --- older, absent, late --------------------------------------------------------------------------------
 
 
@@ -327,13 +342,16 @@ def test_a_fact_that_the_database_cannot_hold_costs_only_itself(acme: Desk) -> N
     assert len(acme.store.wants(acme.lease, None)) == 8
 
 
-def test_a_count_beyond_what_the_database_holds_costs_only_its_fact(postgres_url: str) -> None:
+def test_what_only_one_database_cannot_hold_costs_only_its_fact(postgres_url: str) -> None:
+    facts = [event(at, "submitted", order=f"order-{at}") for at in range(60)]
+    facts[7] = replace(look(7, order="order-7"), numbers_total=2**40)
+    facts[30] = event(30, "sub\0mitted", order="order-30")
     with desk(postgres_url) as acme:
-        acme.record(replace(look(1), numbers_total=2**40), look(1, order="order-2"))
-        assert acme.one("select provider_order_id from v1_orders") == "order-2"
-        assert (
-            acme.one("select error from v1_quarantine") == "cannot be stored: database: integer out of range"
-        )
+        assert acme.record(*facts, cursor=hour(59)).orders == 58
+        rows = acme.rows("select ref, error from v1_quarantine order by ref")
+        assert [row["ref"] for row in rows] == ["order-30@30", "order-7"]
+        assert rows[0]["error"].startswith("cannot be stored: database: ")
+        assert rows[1]["error"] == "cannot be stored: database: integer out of range"
 
 
 def test_times_without_a_zone_are_refused_and_others_stored_as_utc(acme: Desk) -> None:

@@ -30,6 +30,7 @@ WRITER = (
     "grant select, insert, update, delete on {tables} to {role}",
     "grant select on {views} to {role}",
 )
+WRITES = text("select has_table_privilege(:role, 'port_order', 'insert')")
 STILL_MAY = text(
     "select format('table %s', c.relname) from pg_class c "
     "where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p') and "
@@ -58,6 +59,8 @@ def grant_reader(engine: Engine, role: str) -> bool:
         if tx.execute(text("select current_schema()")).scalar() is None:
             raise StoreError("the database has no schema yet; type: porting-aggregator db upgrade")
         known = tx.execute(text("select 1 from pg_roles where rolname = :role"), {"role": role}).scalar()
+        if known and tx.execute(WRITES, {"role": role}).scalar():
+            raise StoreError(f"{role} writes here, as the daemon or an owner does; name another role")
         try:
             _run(tx, READER if known else (MAKE_ROLE, *READER), role)
         except ProgrammingError as error:
@@ -71,7 +74,7 @@ def grant_reader(engine: Engine, role: str) -> bool:
         if left := tx.execute(STILL_MAY, {"role": role}).scalars().all():
             raise StoreError(
                 f"{role} cannot be a mere reader, it would still have: {', '.join(left)} "
-                "(is it a superuser, an owner, or a member of another role?)"
+                "(is it a member of another role?)"
             )
         return not known
 

@@ -22,11 +22,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 STYLES = {"sqlite": "qmark", "postgresql": "format"}  # by position, which the drivers take quickest
 CHUNK = 500
+MANY = 50  # from so many rows on, COPY is worth its round trips
 OURS = "b_"  # a parameter that stands beside the column of that name
 
 Model = type[SQLModel]
@@ -44,7 +46,11 @@ def table_of(model: Model) -> Table:
 
 def insert(tx: Connection, model: Model, rows: Sequence[Mapping[str, Any]], unless_there: Names = ()) -> None:
     """Insert rows; with `unless_there` (a key), those that are there already are left as they are."""
-    if rows:
+    if not rows:
+        return
+    if tx.dialect.name == "postgresql" and not unless_there and len(rows) >= MANY:
+        _copy(tx, model, rows)
+    else:
         _many(tx, rows, _inserting, model, tuple(rows[0]), unless_there)
 
 
@@ -120,8 +126,33 @@ _ready: dict[tuple[Any, ...], _Prepared] = {}
 
 
 def _many(tx: Connection, rows: Sequence[Mapping[str, Any]], build: Callable[..., Any], *of: Any) -> None:
+    prepared = _prepared(tx, build, *of)
+    tx.exec_driver_sql(prepared.text, list(_lines(prepared, rows)))
+
+
+def _copy(tx: Connection, model: Model, rows: Sequence[Mapping[str, Any]]) -> None:
+    """New rows by COPY, which takes Postgres a third of the time."""
+    prepared = _prepared(tx, _inserting, model, tuple(rows[0]), ())
+    quoted = tx.dialect.identifier_preparer.quote_identifier
+    columns = ", ".join(map(quoted, prepared.parameters))
+    statement = f"copy {quoted(table_of(model).name)} ({columns}) from stdin"
+    driver: Any = tx.connection.driver_connection
+    failure = tx.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for line in _lines(prepared, rows):
+                copy.write_row(line)
+    except failure as error:
+        raise DBAPIError.instance(statement, None, error, failure, dialect=tx.dialect) from error
+
+
+def _prepared(tx: Connection, build: Callable[..., Any], *of: Any) -> _Prepared:
     key = (tx.dialect.name, build, *of)
-    prepared = _ready.get(key) or _ready.setdefault(key, _compiled(build(tx.dialect.name, *of), tx.dialect))
+    return _ready.get(key) or _ready.setdefault(key, _compiled(build(tx.dialect.name, *of), tx.dialect))
+
+
+def _lines(prepared: _Prepared, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    """The rows as the driver takes them."""
     columns = []
     for name in prepared.parameters:
         values: list[Any] = [row[name.removeprefix(OURS)] for row in rows]
@@ -129,7 +160,7 @@ def _many(tx: Connection, rows: Sequence[Mapping[str, Any]], build: Callable[...
             known = {value: convert(value) for value in set(values)}
             values = [known[value] for value in values]
         columns.append(values)
-    tx.exec_driver_sql(prepared.text, list(zip(*columns, strict=True)))
+    return zip(*columns, strict=True)
 
 
 def _compiled(statement: Any, dialect: Dialect) -> _Prepared:

@@ -15,7 +15,7 @@ from aggregator.core.due import backoff
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
 from aggregator.core.fold import stamp
 from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
-from aggregator.core.normalise import meaning
+from aggregator.core.normalise import NO_REASON, meaning, reason
 from aggregator.core.states import TERMINAL
 from aggregator.store import engine as engines
 from aggregator.store import lease, progress, schema, wanted
@@ -119,7 +119,7 @@ class Store:
         here = table.c.account_id == account_id
         for row in tx.execute(select(table.c.vocabulary, table.c.word).where(here).distinct()).all():
             if row.vocabulary == Vocabulary.REASON:
-                known = row.word in account.words.reasons
+                known = reason(row.word, account.words) is not NO_REASON
             else:
                 found = meaning(row.word, Vocabulary(row.vocabulary), account.words)
                 known = found.basis is not Basis.NONE
