@@ -112,6 +112,7 @@ class Polling:
         self.marks = dict(store.marks(account.name))
         self.first_look = not any(mark.last_complete_at for mark in self.marks.values())
         self.polled: dict[str, Progress] = {}
+        self.skew_s: float | None = None
 
     def mark(self, feed: str) -> Mark:
         """What is remembered of a feed."""
@@ -137,7 +138,7 @@ class Polling:
 
     def _events(self, feed: Feed) -> Outcome:
         mark, now = self.mark(feed.name), self.clock()
-        corrected = now + timedelta(seconds=mark.skew_s)
+        corrected = now + self._skew(mark)
         deep = feed.defaults.deep is not None and _once_a_day(mark, now)
         since = self._since(feed, mark, corrected, deep)
         until = None if feed.defaults.frozen_by_date else max(corrected - EDGE, since + timedelta(seconds=1))
@@ -151,6 +152,10 @@ class Polling:
             )
 
         return self._window(feed, Window(feed.name, since, until), progress)
+
+    def _skew(self, mark: Mark) -> timedelta:
+        """How far the provider's clock is ahead of ours: as a reply of this poll shows it, else as remembered."""
+        return timedelta(seconds=mark.skew_s if self.skew_s is None else self.skew_s)
 
     def _since(self, feed: Feed, mark: Mark, now: datetime, deep: bool) -> datetime:
         if mark.cursor is None:
@@ -188,7 +193,7 @@ class Polling:
         """Ask for every order that is not over, by its number; once a day look through a wide window. The
         run covers what is open only if every order that was asked for came."""
         mark, now = self.mark(feed.name), self.clock()
-        until = now + timedelta(seconds=mark.skew_s) - EDGE
+        until = now + self._skew(mark) - EDGE
         ids, oldest = self.store.open_orders(self.held, feed.defaults.direction, now)
         asks = [
             Orders(feed.defaults.direction, ids[at : at + BATCH], since=oldest or BEGINNING, until=until)
@@ -292,6 +297,8 @@ class Polling:
     def _progress(self, feed: Feed, found: Sweep) -> Progress:
         outcome = found.incomplete or word(found.error)
         error = found.error
+        if found.skew_s is not None:
+            self.skew_s = found.skew_s
         return Progress(
             feed=feed.name,
             outcome=outcome,

@@ -152,6 +152,15 @@ def test_halves_of_a_window_overlap_whether_or_not_the_bounds_belong_to_it() -> 
     assert int(newer["From"]) < middle.timestamp() < int(older["To"])
 
 
+def test_a_window_that_ends_before_it_begins_is_asked_for_as_an_empty_one() -> None:
+    for ask in (
+        Window("porting_status", NOW, NOW - timedelta(days=9)),
+        Orders(Direction.PORT_IN, ("P-1",), since=NOW, until=NOW - timedelta(days=9)),
+    ):
+        ((_, params),) = planned(ask)
+        assert int(params["From"]) <= int(params["To"])
+
+
 @pytest.mark.parametrize("since", [datetime.min.replace(tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)])
 def test_a_window_as_wide_as_the_calendar_can_be_asked_for(since: datetime) -> None:
     until = datetime.max.replace(tzinfo=UTC)

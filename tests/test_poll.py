@@ -479,6 +479,15 @@ def test_a_window_that_must_have_an_end_ends_five_seconds_before_the_providers_n
     assert abs(at(fone.wire.asked[0], "To") - corrected) <= SECOND
 
 
+def test_what_one_feed_learns_of_the_providers_clock_the_next_one_uses(fone: Setting) -> None:
+    fone.poll()
+    fone.wire.ahead -= 9 * DAY
+    fone.wire.asked.clear()
+    fone.poll("porting_status", "porting_reconcile")
+    ends = [at(request, "To") for request in fone.wire.asked if request.param("PortingRequestNumbers")]
+    assert ends and all(abs(end - (fone.wire.world.now - 5 * SECOND)) <= MINUTE for end in ends)
+
+
 def test_its_cursor_is_the_newest_entry_and_the_next_window_overlaps_it(fone: Setting) -> None:
     world = fone.wire.world
     assert isinstance(world, FoneDynamics)

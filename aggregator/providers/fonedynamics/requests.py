@@ -69,9 +69,10 @@ def ours(options: Options) -> FoneDynamics:
 
 
 def _span(since: datetime | None, until: datetime, back: int = 0) -> tuple[tuple[str, str], ...]:
-    """Whether the bounds belong to the window is not told, so each lies a second outside it."""
+    """Whether the bounds belong to the window is not told, so each lies a second outside it. A window that ends
+    before it begins (clocks that jumped) is asked for as an empty one, which no server refuses."""
     start = max(0, math.floor(since.timestamp()) - 1 - back) if since else 0
-    end = math.ceil(until.timestamp()) + 1
+    end = max(math.ceil(until.timestamp()) + 1, start)
     return (("From", str(start)), ("To", str(end)), ("Results_Count", str(PAGE_SIZE)))
 
 
