@@ -167,8 +167,12 @@ class Store:
             return until
 
     def unpause(self, account: str) -> None:
-        """Forget that a key was refused: it was changed, or somebody wants it tried again."""
+        """Forget that a key was refused or missing: it was changed, or somebody wants it tried again at once."""
         with self._writing() as tx:
+            account_id = self._account_id(tx, account)
+            kept_back = col(FeedRow.last_outcome).in_(("denied", "no_key"))
+            here = update(FeedRow).where(col(FeedRow.account_id) == account_id, kept_back)
+            tx.execute(here.values(last_attempt_at=None, next_due_at=None, consecutive_failures=0))
             values: dict[str, Any] = {"paused_reason": None, "paused_until": None, "refusals": 0}
             tx.execute(update(AccountRow).where(col(AccountRow.name) == account).values(values))
 
