@@ -1,6 +1,6 @@
 """One poll of one account and its verdict: what stays with its account, and what is recorded of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,16 +24,15 @@ def answered(request: Request) -> Page:
 
 
 @pytest.fixture
-def store(database_url: str) -> Store:
-    return open_store(database_url)
+def store(database_url: str) -> Iterator[Store]:
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
 
 
 def polled(store: Store, ours: Account, fetch: Callable[[Request], Page]) -> Polled:
     store.sync([ours], timedelta(days=14), NOW)
-    try:
-        return poll_once(ours, store, lambda name: held(store, name, lambda: NOW), fetch, lambda: NOW)
-    finally:
-        store.close()
+    return poll_once(ours, store, lambda name: held(store, name, lambda: NOW), fetch, lambda: NOW)
 
 
 def test_an_adapter_that_breaks_costs_its_own_account_and_is_recorded(store: Store) -> None:
