@@ -128,6 +128,14 @@ class Store:
                     delete(table).where(here, table.c.vocabulary == row.vocabulary, table.c.word == row.word)
                 )
 
+    def restored(self) -> str:
+        """A new name for the change feed: whoever read on from the old one would miss what a restored backup
+        has not got."""
+        feed_id = secrets.token_hex(8)
+        with self._writing() as tx:
+            tx.execute(update(FeedIdentityRow).values(feed_id=feed_id))
+        return feed_id
+
     def _account_id(self, tx: Connection, name: str) -> int | None:
         return tx.execute(select(col(AccountRow.id)).where(col(AccountRow.name) == name)).scalar()
 
