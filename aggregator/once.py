@@ -125,9 +125,16 @@ def _judged(
     if refused:
         return Polled(account.name, Verdict.BAD_NEWS, outcomes, str(refused[0]))
     if any(isinstance(error, RateLimited) for error in errors) or not all(o.complete for o in outcomes):
-        trouble = str(errors[0]) if errors else "incomplete, try later"
+        trouble = _first_trouble(outcomes)
         return Polled(account.name, Verdict.LATER, outcomes, trouble)
     return Polled(account.name, Verdict.COMPLETE, outcomes)
+
+
+def _first_trouble(outcomes: tuple[Outcome, ...]) -> str:
+    """The first feed that is not complete, what is wrong, and how many more there are."""
+    broken = [outcome for outcome in outcomes if not outcome.complete or outcome.error]
+    said = f"{broken[0].feed}: {broken[0].error or broken[0].outcome + ', try later'}"
+    return said + (f" (and {len(broken) - 1} more)" if len(broken) > 1 else "")
 
 
 def _minute(at: datetime) -> str:

@@ -76,7 +76,7 @@ def _poll(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, na
     try:
         if named:
             store.unpause(chosen.name)
-        polled = poll_one(chosen, store, fetch, due)
+        return poll_one(chosen, store, fetch, due)
     except ConfigError as error:
         return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
     except StoreError as error:
@@ -86,13 +86,6 @@ def _poll(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, na
     except Exception as error:
         log.exception("poll.crashed", account=chosen.name)
         return Polled(chosen.name, Verdict.INTERNAL, trouble=f"internal error: {type(error).__name__}")
-    for outcome in polled.outcomes:
-        if not outcome.complete:
-            said = str(outcome.error or "")
-            log.warning(
-                "poll.incomplete", account=chosen.name, feed=outcome.feed, outcome=outcome.outcome, error=said
-            )
-    return polled
 
 
 def poll_one(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool = False) -> Polled:

@@ -17,6 +17,7 @@ from aggregator.core.fold import stamp
 from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
 from aggregator.core.states import TERMINAL
+from aggregator.errors import ConfigError
 from aggregator.store import engine as engines
 from aggregator.store import lease, progress, schema, wanted
 from aggregator.store.record import record
@@ -48,6 +49,8 @@ def open_store(url: str, schema_name: str = "porting") -> "Store":
     """Open the database to write. An empty SQLite file gets its schema; any other state that is not this
     version's raises SchemaError with the command to type."""
     engine = engines.connect(url, schema_name)
+    if (folder := engines.missing_folder(engine)) is not None:
+        raise ConfigError(f"database.url: there is no folder {folder}; type: mkdir -p {folder}")
     try:
         if engine.dialect.name == "sqlite" and schema.is_empty(engine):
             schema.upgrade(engine)
