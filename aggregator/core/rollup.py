@@ -19,6 +19,7 @@ from aggregator.core.why import why
 
 T = TypeVar("T")
 
+PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported"})
 
 
@@ -258,7 +259,18 @@ def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[s
         "numbers_active": sum(number.activation_state == "active" for number in current),
         "rollup_state": rolled_up(states),
         "is_mixed": len(states) > 1,
+        "disagreement": _disagreement(state, rolled_up(states), len(current) >= total),
     }
+
+
+def _disagreement(state: State, numbers: State | None, all_known: bool) -> str | None:
+    """Where the order's own word and its numbers contradict each other: reported, never repaired. That every
+    number ended is known only where every number is."""
+    if state is State.PORTED and numbers is not None and numbers not in TERMINAL:
+        return PORTED_EARLY
+    if state not in TERMINAL and numbers in TERMINAL and all_known:
+        return OPEN_LATE
+    return None
 
 
 def _total(told: Told, known: int) -> int:
