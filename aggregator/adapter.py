@@ -1,6 +1,7 @@
 """The stable face that adapters import, ours and other people's. It only grows while `API` stays the same."""
 
 from aggregator.core.account import Adapter, Auth, FeedDefaults, FeedKind, KeepTree, Options, Pacing
+from aggregator.core.clocks import Clock, CountedFrom
 from aggregator.core.documents import document, keep, masked
 from aggregator.core.model import (
     NOT_TOLD,
@@ -70,7 +71,9 @@ __all__ = [
     "Basis",
     "Carrier",
     "Carriers",
+    "Clock",
     "Comment",
+    "CountedFrom",
     "Dates",
     "Direction",
     "Events",

@@ -287,6 +287,7 @@ Acme Dental: port-in of 2 numbers at Telnyx
   stands         exception since Mon 08 Jun 2026 16:45 UTC (Telnyx says “exception”)
   waits          for us since Mon 08 Jun 2026 16:45 UTC: number does not belong to the account \
 (about PHONE_NUMBER_MISMATCH)
+  deadline       Mon 22 Jun 2026 16:45 UTC, then the provider is said to cancel it, if nobody answers
   FOC confirmed  Fri 12 Jun 2026 15:00 UTC, not firm, moved 1 ×
   carriers       Unreal Communications → Telnyx
   messaging      not applicable

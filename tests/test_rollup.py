@@ -1,7 +1,7 @@
 """What follows from an order's facts: who must act and why, dates, counters, the order against its numbers."""
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import pytest
 from made import account, day, event, hour, look
@@ -270,22 +270,6 @@ def test_who_ended_an_order_is_said_only_as_far_as_it_is_known(
     facts = [event(place, word, direction=direction) for place, word in enumerate(words)]
     known = account("telnyx", operator=mine).words
     assert order_of(*(normalise(fact, known) for fact in facts)).end_cause == cause
-
-
-# --- what the provider does by itself -------------------------------------------------------------------
-
-
-def test_an_undecided_port_out_is_authorised_by_silence_counted_from_its_last_return() -> None:
-    facts = [event(1, "pending", direction=OUT), event(2, "rejected-pending", direction=OUT)]
-    first, again = order_of(facts[0]), order_of(*facts, event(9, "pending", direction=OUT))
-    assert (first.deadline_at, first.deadline_kind) == (hour(25), "port_out_authorised_by_silence")
-    assert (order_of(*facts).deadline_at, again.deadline_at) == (None, hour(33))
-
-
-def test_a_draft_is_deleted_after_thirty_days_and_a_deleted_one_has_no_deadline() -> None:
-    draft = look(1, "draft", dates=Dates(created=hour(0)))
-    assert order_of(draft).deadline_at == hour(0) + timedelta(days=30)
-    assert order_of(draft, event(2, deleted=True)).deadline_at is None
 
 
 # --- messaging ------------------------------------------------------------------------------------------

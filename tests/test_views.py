@@ -266,7 +266,7 @@ def test_what_is_most_pressing_goes_by_its_deadline(acme: Desk) -> None:
     acme.record(
         replace(event(0, "pending", order="over", direction=Direction.PORT_OUT), as_of=LONG_AGO),
         replace(event(0, "pending", order="far", direction=Direction.PORT_OUT), as_of=CENTURY),
-        event(0, "exception", order="refused"),
+        replace(event(0, "exception", order="refused"), as_of=CENTURY),
         event(0, "submitted", order="carrier"),
     )
     rows = acme.rows("select provider_order_id, urgency from v1_orders order by 1")

@@ -11,6 +11,10 @@ Row = dict[str, Any]
 CLOCKS = {
     "port_out_authorised_by_silence": "then the provider authorises it by itself",
     "draft_deleted": "then the provider deletes the draft",
+    "exception_cancelled": "then the provider is said to cancel it, if nobody answers",
+    "cancel_locked": "from then on it cannot be cancelled through the provider's API",
+    "port_out_late": "until then it may port on any day; after that it is late",
+    "emergency_return_over": "until about then it can be given back in an emergency",
 }
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+from aggregator.core.clocks import Clock
 from aggregator.core.model import Ask, Direction, Meaning, Page, Reading, Reason, Request, Vocabulary
 
 # --- providers ------------------------------------------------------------------------------------------
@@ -90,8 +91,9 @@ class Adapter:
     auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
+    clocks: tuple[Clock, ...] = ()
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
-    the credential is good."""
+    the credential is good. `clocks`: what the provider does by itself, and when."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ it belongs.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
@@ -61,8 +61,6 @@ def _order(
     messaging = (_facet(told, "messaging", Word) or Word(None)).meaning
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
-    created = _facet(told, "created", datetime)
-    deadline_at, deadline_kind = (None, None) if deleted_at else _deadline(ref, state, since, created)
     return Order(
         customer_reference=_facet(told, "customer", str),
         customer_group_reference=_facet(told, "customer_group", str),
@@ -95,14 +93,12 @@ def _order(
         parent_order_id=_facet(told, "parent", str),
         submission_cycle=_cycles(runs),
         foc_changes=_foc_changes(told.trails.get("confirmed", ())),
-        created_at=created,
+        created_at=_facet(told, "created", datetime),
         submitted_at=_submitted(ref, runs),
         first_scheduled_at=next((run.first[0] for run in runs if run.state is State.SCHEDULED), None),
         ended_at=ended_at,
         end_cause=_end_cause(ref, runs, state),
         state_since=since,
-        deadline_at=deadline_at,
-        deadline_kind=deadline_kind,
         deleted_at=deleted_at,
         deletion_basis=deletion_basis,
     )
@@ -170,19 +166,6 @@ def _deletion(told: Told) -> tuple[datetime | None, str | None]:
             break
         gone = (at[0], "event" if at[2] else "not_found")
     return gone
-
-
-def _deadline(
-    ref: OrderRef, state: State, since: datetime | None, created: datetime | None
-) -> tuple[datetime | None, str | None]:
-    """The earliest moment at which the provider acts by itself."""
-    if ref.direction is Direction.PORT_OUT and state is State.ACTION_NEEDED and since is not None:
-        # Silence authorises a port-out after 24-48 h: developers.telnyx.com, port-out quickstart.
-        return since + timedelta(hours=24), "port_out_authorised_by_silence"
-    if state is State.DRAFT and created is not None:
-        # A draft is deleted 30 days after its creation: support.telnyx.com, port request statuses.
-        return created + timedelta(days=30), "draft_deleted"
-    return None, None
 
 
 # --- its numbers ----------------------------------------------------------------------------------------

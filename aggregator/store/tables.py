@@ -161,6 +161,8 @@ class OrderRow(SQLModel, table=True):
     state_since: datetime | None = None
     deadline_at: datetime | None = None
     deadline_kind: str | None = None
+    deadline_presses: bool = False
+    clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
     first_seen_at: datetime

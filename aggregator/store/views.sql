@@ -23,8 +23,8 @@ select
   o.customer_group_reference, o.description, o.support_key, o.group_key, o.sub_account, o.state, o.raw_status,
   o.mapping_basis, o.map_version, o.waiting_on, o.needs_us, o.why, o.waiting_since,
   case when not o.needs_us then null
-    when o.deadline_at <= @ago(-86400) then 1
-    when o.deadline_at <= @ago(-259200) or o.state = 'exception' or o.state = 'unknown' then 2
+    when o.deadline_presses and o.deadline_at <= @ago(-86400) then 1
+    when o.deadline_presses and o.deadline_at <= @ago(-259200) or o.state = 'exception' or o.state = 'unknown' then 2
     else 3 end as urgency,
   case when o.needs_us then 'waiting_for_us'
     when o.deleted_at is not null then 'closed'

@@ -164,6 +164,8 @@ def upgrade() -> None:
         sa.Column("state_since", UTCDateTime(), nullable=True),
         sa.Column("deadline_at", UTCDateTime(), nullable=True),
         sa.Column("deadline_kind", AutoString(), nullable=True),
+        sa.Column("deadline_presses", sa.Boolean(), nullable=False),
+        sa.Column("clock_version", AutoString(), nullable=False),
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
