@@ -57,6 +57,7 @@ from aggregator.core.reading import (
     text,
     whole,
 )
+from aggregator.core.stuck import Usual
 from aggregator.errors import PageChanged
 
 API = 1
@@ -104,6 +105,7 @@ __all__ = [
     "Source",
     "State",
     "Status",
+    "Usual",
     "Vocabulary",
     "WaitingOn",
     "Want",

@@ -44,9 +44,11 @@ VIEWS = {
     "gaining_carrier_spid messaging_state messaging_open numbers_total numbers_ported numbers_open "
     "numbers_ended_unported numbers_active rollup_state is_mixed disagreement parent_order_id submission_cycle "
     "foc_changes created_at submitted_at first_scheduled_at ended_at end_cause state_since first_seen_at "
-    "last_changed_at last_read_ok_at last_seq deadline_at deadline_kind deleted_at deletion_basis",
+    "last_changed_at last_read_ok_at last_seq deadline_at deadline_kind deleted_at deletion_basis is_stuck "
+    "stuck_since",
     "v1_waiting": "order_id provider account direction provider_order_id support_key customer_reference state "
-    "raw_status why waiting_since numbers_total losing_carrier confirmed_foc_on deadline_at deadline_kind urgency",
+    "raw_status why waiting_since numbers_total losing_carrier confirmed_foc_on deadline_at deadline_kind urgency "
+    "is_stuck stuck_since",
     "v1_numbers": "order_id account provider number_key e164 raw_number state raw_status mapping_basis "
     "activation_state messaging_state carrier_status_raw state_since added_at ported_at removed_at is_current last_seq",
     "v1_reasons": "order_id number_key code raw_code raw_text waiting_on from_at to_at",
@@ -64,6 +66,7 @@ VIEWS = {
     "v1_feed_identity": "feed_id floor newest_seq",
 }
 BOOLEANS = [
+    "is_stuck",
     "needs_us",
     "is_open",
     "foc_is_firm",
@@ -148,6 +151,7 @@ def full(acme: Desk) -> None:
     acme.record(event(-41, "almost-there", order="order-4"), progress=limited)
     early = Whole((NumberSaid(NUMBER, Status("submitted")),))
     acme.record(replace(look(-30, "ported", order="order-5"), numbers=early))
+    acme.record(replace(event(-30, "exception", order="order-6"), as_of=LONG_AGO))
     acme.store.pause(acme.lease, "the provider refused the key", NOW)
 
 

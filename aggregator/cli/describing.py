@@ -48,6 +48,8 @@ def order_lines(order: Row) -> Iterator[str]:
         "stands": stands(order),
         "waits": waits(order),
         "deadline": _deadline(order),
+        "stuck": order["stuck_since"]
+        and f"since {output.when(order['stuck_since'])}: longer {telling.plain(order['state'])} than is usual",
         "FOC confirmed": confirmed(order),
         "FOC requested": _date(order, "requested_foc"),
         "ported": order["ported_at"] and output.when(order["ported_at"]),

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from aggregator.core.model import Basis, Direction, State, WaitingOn
 from aggregator.core.standing import Order
+from aggregator.core.stuck import USUAL, stuck_at
 
 if TYPE_CHECKING:
     from aggregator.core.account import Account
@@ -54,6 +55,7 @@ class Clocks:
     deadline_at: datetime | None = None
     deadline_kind: str | None = None
     deadline_presses: bool = False
+    stuck_at: datetime | None = None
 
 
 NONE = Clocks()
@@ -69,12 +71,21 @@ def clocks(order: Order, direction: Direction, account: "Account") -> Clocks:
         for clock in account.adapter.clocks
         if _runs(clock, order, direction) and (at := _end(clock, order, zone)) is not None
     ]
-    return Clocks(*min(ends)) if ends else NONE
+    stuck = stuck_at(order, direction, account)
+    return Clocks(*min(ends), stuck) if ends else Clocks(stuck_at=stuck)
 
 
 def version(account: "Account") -> str:
-    """A text that differs whenever the same order may have another deadline."""
-    said = ([*map(_plain, account.adapter.clocks)], account.options.time_zone)
+    """A text that differs whenever the same order may have another deadline, or be stuck at another time."""
+    usual = sorted((*key, *astuple(usual)) for key, usual in account.adapter.usual.items())
+    here = (account.options.time_zone, account.options.region)
+    said = (
+        [*map(_plain, account.adapter.clocks)],
+        usual,
+        sorted(account.stuck.items()),
+        [*USUAL.items()],
+        here,
+    )
     return blake2b(repr(said).encode(), digest_size=6).hexdigest()
 
 

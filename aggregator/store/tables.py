@@ -162,6 +162,7 @@ class OrderRow(SQLModel, table=True):
     deadline_at: datetime | None = None
     deadline_kind: str | None = None
     deadline_presses: bool = False
+    stuck_at: datetime | None = None
     clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None

@@ -14,6 +14,7 @@ judged as (
   select o.*, a.name as account, a.provider, a.configured,
     (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
       and f.covered_at >= o.first_seen_at and o.deleted_at is null) as covered_at,
+    coalesce(o.is_open and o.stuck_at <= @ago(0), @no()) as is_stuck,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
   from port_order o join account a on a.id = o.account_id
@@ -41,13 +42,14 @@ select
   o.rollup_state, o.is_mixed, o.disagreement, o.parent_order_id, o.submission_cycle, o.foc_changes,
   o.created_at, o.submitted_at, o.first_scheduled_at, o.ended_at, o.end_cause, o.state_since, o.first_seen_at,
   o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
-  o.deadline_kind, o.deleted_at, o.deletion_basis
+  o.deadline_kind, o.deleted_at, o.deletion_basis,
+  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since
 from judged o;
 
 create view v1_waiting as
 select v.order_id, v.provider, v.account, v.direction, v.provider_order_id, v.support_key, v.customer_reference,
   v.state, v.raw_status, v.why, v.waiting_since, v.numbers_total, v.losing_carrier, v.confirmed_foc_on,
-  v.deadline_at, v.deadline_kind, v.urgency
+  v.deadline_at, v.deadline_kind, v.urgency, v.is_stuck, v.stuck_since
 from port_order o join account a on a.id = o.account_id join v1_orders v on v.order_id = o.order_id
 where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_us;
 

@@ -17,6 +17,7 @@ from aggregator.adapter import (
     FeedKind,
     Pacing,
     State,
+    Usual,
     Vocabulary,
 )
 from aggregator.providers.fonedynamics.pages import HISTORY, ORDER, read
@@ -73,4 +74,9 @@ ADAPTER = Adapter(
             Basis.INFERRED,
         ),
     ),
+    # A Cat A port takes two to ten business days (inferred); no published word tells where in it an order is.
+    usual={
+        (Direction.PORT_IN, state): Usual(timedelta(days=10), business=True)
+        for state in (State.WITH_PROVIDER, State.WITH_CARRIER)
+    },
 )

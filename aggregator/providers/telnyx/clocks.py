@@ -11,9 +11,10 @@
 - An exception that nobody answers for 14 days is cancelled: inferred, from a reseller's copy of the policy.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
-from aggregator.adapter import Basis, Clock, CountedFrom, Direction, State, WaitingOn
+from aggregator.adapter import Basis, Clock, CountedFrom, Direction, State, Usual, WaitingOn
 
 _IN, _OUT = Direction.PORT_IN, Direction.PORT_OUT
 
@@ -42,3 +43,10 @@ CLOCKS = (
         waiting_on=WaitingOn.US,
     ),
 )
+
+# https://support.telnyx.com/en/articles/3284588-port-request-statuses
+USUAL: Mapping[tuple[Direction, State], Usual] = {
+    (_IN, State.WITH_PROVIDER): Usual(timedelta(hours=6)),  # "a few hours"
+    (_IN, State.WITH_CARRIER): Usual(timedelta(hours=48), business=True),  # 36 to 48 business hours
+    (_OUT, State.ACTION_NEEDED): Usual(timedelta(hours=48)),  # by then silence has authorised it
+}

@@ -165,6 +165,7 @@ def upgrade() -> None:
         sa.Column("deadline_at", UTCDateTime(), nullable=True),
         sa.Column("deadline_kind", AutoString(), nullable=True),
         sa.Column("deadline_presses", sa.Boolean(), nullable=False),
+        sa.Column("stuck_at", UTCDateTime(), nullable=True),
         sa.Column("clock_version", AutoString(), nullable=False),
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
