@@ -115,6 +115,7 @@ def _numbers(kind: Kind, raw: str) -> st.SearchStrategy[NumberSaid]:
         status=_or_not(statuses(kind)) if kind.own_statuses else st.just(NOT_TOLD),
         activation=_or_not(side_words(kind, Vocabulary.ACTIVATION)),
         requirement=_or_not(required, None),
+        portability=_or_not(st.sampled_from(("pending", "confirmed")), None),
         carrier_status=_or_not(st.sampled_from("12"), None) if kind.own_statuses else st.just(NOT_TOLD),
     )
 

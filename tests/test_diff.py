@@ -230,6 +230,18 @@ MOVES: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, str]]] = [
         ("raw_status_changed", "carrier_status_raw"),
     ),
     (
+        "requirement of a number",
+        {"numbers": Partial((NumberSaid(NUMBER, requirement="requirement-info-pending"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, requirement="approved"),))},
+        ("requirements_changed", "requirements_status"),
+    ),
+    (
+        "portability of a number",
+        {"numbers": Partial((NumberSaid(NUMBER, portability="pending"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, portability="confirmed"),))},
+        ("attribute_changed", "portability_status"),
+    ),
+    (
         "number gone from the whole list",
         {"numbers": Whole((NumberSaid(NUMBER),))},
         {"numbers": Whole(())},

@@ -50,7 +50,8 @@ VIEWS = {
     "raw_status why waiting_since numbers_total losing_carrier confirmed_foc_on deadline_at deadline_kind urgency "
     "is_stuck stuck_since",
     "v1_numbers": "order_id account provider number_key e164 raw_number state raw_status mapping_basis "
-    "activation_state messaging_state carrier_status_raw state_since added_at ported_at removed_at is_current last_seq",
+    "activation_state messaging_state carrier_status_raw state_since added_at ported_at removed_at is_current last_seq "
+    "portability_status requirements_status",
     "v1_reasons": "order_id number_key code raw_code raw_text waiting_on from_at to_at",
     "v1_events": "event_id account provider provider_event_id order_id number_key event_type occurred_at "
     "first_seen_at late raw_from raw_to payload_complete payload",
@@ -116,6 +117,7 @@ def full(acme: Desk) -> None:
     moment = Moment(date(2026, 7, 1), datetime(2026, 7, 1, 15, tzinfo=UTC))
     wrong = ReasonSaid("PASSCODE_PIN_INVALID", "the PIN is wrong")
     number = NumberSaid(NUMBER, Status("exception", (wrong,)), Word("Active"), Word("activating"), "1")
+    number = replace(number, portability="confirmed", requirement="requirement-info-under-review")
     first = replace(
         look(-90, "exception"),
         numbers=Whole((number, NumberSaid("+13035550124"))),

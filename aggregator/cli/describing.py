@@ -159,6 +159,10 @@ def number_stands(row: Row) -> str:
         said.append(f"activation {telling.plain(row['activation_state'])}")
     if row["messaging_state"]:
         said.append(f"messaging {telling.plain(row['messaging_state'])}")
+    if row["portability_status"] and row["portability_status"] != "confirmed":
+        said.append(f"portability {telling.quoted(row['portability_status'])}")
+    if row["requirements_status"] and row["requirements_status"] != "approved":
+        said.append(f"requirements {telling.quoted(row['requirements_status'])}")
     if row["carrier_status_raw"]:
         said.append(f"the carrier's status {telling.quoted(row['carrier_status_raw'])}")
     if not row["is_current"]:

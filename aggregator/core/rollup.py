@@ -204,7 +204,6 @@ def _number(
     raw, e164 = cast(tuple[str, str | None], number.facets["raw"][1])
     activation = number.facets.get("activation")
     messaging = number.facets.get("messaging")
-    carrier = number.facets.get("carrier_status")
     return Number(
         raw_number=raw,
         e164=e164,
@@ -213,14 +212,22 @@ def _number(
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
         activation_state=cast(Word, activation[1]).meaning if activation else None,
         messaging_state=cast(Word, messaging[1]).meaning if messaging else None,
-        carrier_status_raw=cast(str | None, carrier[1]) if carrier else None,
+        carrier_status_raw=_said(number, "carrier_status"),
         state_since=runs[-1].first[0] if runs else None,
         added_at=number.first[0],
         ported_at=moved and moved.at,
         removed_at=gone[key][0] if key in gone else None,
         is_current=key not in gone,
+        portability_status=_said(number, "portability"),
+        requirements_status=_said(number, "requirement"),
         own=bool(own),
     )
+
+
+def _said(number: NumberTold, facet: str) -> str | None:
+    """What the provider said of a number in its own words."""
+    said = number.facets.get(facet)
+    return cast(str | None, said[1]) if said else None
 
 
 def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:

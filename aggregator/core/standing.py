@@ -88,6 +88,8 @@ class Number:
     ported_at: datetime | None = None
     removed_at: datetime | None = None
     is_current: bool = True
+    portability_status: str | None = None
+    requirements_status: str | None = None
     own: bool = False
 
 

@@ -198,6 +198,8 @@ class NumberRow(SQLModel, table=True):
     ported_at: datetime | None = None
     removed_at: datetime | None = None
     is_current: bool
+    portability_status: str | None = None
+    requirements_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 

@@ -56,7 +56,7 @@ where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_
 create view v1_numbers as
 select o.order_id, a.name as account, a.provider, n.number_key, n.e164, n.raw_number, n.state, n.raw_status,
   n.mapping_basis, n.activation_state, n.messaging_state, n.carrier_status_raw, n.state_since, n.added_at,
-  n.ported_at, n.removed_at, n.is_current, n.last_seq
+  n.ported_at, n.removed_at, n.is_current, n.last_seq, n.portability_status, n.requirements_status
 from port_number n join port_order o on o.id = n.order_pk join account a on a.id = o.account_id;
 
 create view v1_reasons as

@@ -347,6 +347,8 @@ def upgrade() -> None:
         sa.Column("ported_at", UTCDateTime(), nullable=True),
         sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.Column("portability_status", AutoString(), nullable=True),
+        sa.Column("requirements_status", AutoString(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_pk"],
