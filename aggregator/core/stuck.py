@@ -68,10 +68,9 @@ def later(start: datetime, time_left: timedelta, time_zone: str, region: str) ->
     >>> later(friday, timedelta(hours=36), "UTC", "US").isoformat()
     '2026-07-07T12:00:00+00:00'
     """
-    zone = ZoneInfo(time_zone)
-    day, at = start.astimezone(zone).date(), start
+    day, at = start.astimezone(ZoneInfo(time_zone)).date(), start
     while True:
-        midnight = datetime.combine(day + DAY, time(), zone).astimezone(UTC)
+        midnight = _begins(day + DAY, time_zone)
         if is_working_day(day, region):
             if midnight - at >= time_left:
                 return at + time_left
@@ -83,6 +82,12 @@ def is_working_day(day: date, region: str) -> bool:
     """Whether people work on that day: neither a weekend nor a public holiday of the region."""
     weekend, holidays = _calendar(region, day.year)
     return day.weekday() not in weekend and day not in holidays
+
+
+@lru_cache(maxsize=4096)
+def _begins(day: date, time_zone: str) -> datetime:
+    """When a day begins."""
+    return datetime.combine(day, time(), ZoneInfo(time_zone)).astimezone(UTC)
 
 
 @lru_cache(maxsize=256)
