@@ -260,8 +260,20 @@ def test_a_table_that_is_cut_says_so_and_how_to_see_more(
     assert len(out.splitlines()) == 5
     assert "the first 4 rows" in err
     _, out, err = run(config, "changes", "--limit", "6")
-    assert [int(line.split()[0]) for line in out.splitlines()[1:]] == [row["seq"] for row in everything[:6]]
+    assert [int(line.split()[0]) for line in out.splitlines()[1:]] == [row["seq"] for row in everything[-6:]]
     assert err == ""
+
+
+@pytest.mark.parametrize("verb", ["changes", "events"])
+def test_a_limit_leaves_the_last_rows_of_a_history_and_the_first_from_a_point_on(
+    run: Run, config: Path, verb: str
+) -> None:
+    everything = rows(run, config, verb)
+    assert rows(run, config, verb, "--limit", "3") == everything[-3:]
+    assert rows(run, config, verb, "--limit", "3", "--since", "2026-01-01T00:00Z") == everything[:3]
+    whole = run(config, verb)[1].splitlines()
+    told = run(config, verb, "--limit", "3", "--since", "2026-01-01T00:00Z")[1].splitlines()
+    assert [line.split() for line in told[1:]] == [line.split() for line in whole[-3:]]
 
 
 def test_stale_feeds_are_bad_news(run: Run, config: Path, own: Path) -> None:

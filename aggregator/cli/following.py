@@ -53,6 +53,8 @@ def changes(
 ) -> int:
     """What changed, in the order in which we learned it; late rows tell history.
 
+    --limit leaves the last rows; the first ones after --after, with --json also from --since on.
+
     With --after, the exit status is 65 when the position is not one of this feed any more: start again from the tables then. With --follow, --json prints the feed's identity first.
 
     Examples: [bold]porting-aggregator changes --since 1d[/] · [bold]porting-aggregator changes --json --follow --after 1200[/]

@@ -26,17 +26,19 @@ def show_rows(
     newest: bool = False,
     told: Callable[[Row], Row] = lambda row: row,
 ) -> None:
-    """The rows of a view, printed; for people at most `DEFAULT_LIMIT` (with `newest`, the last ones)."""
+    """The rows of a view, printed; for people at most `DEFAULT_LIMIT`. With `newest` a limit leaves the last
+    ones; programs that name a time read on from there."""
     from aggregator.cli import setup
 
     filters = {**asked.columns(), **(more or {})}
-    newest = newest and not asked.limit
+    since, until = asked.since, asked.until
     with setup.reader() as reader:
         if asked.json:
-            output.lines(reader.each(view, filters, since=asked.since, until=asked.until, limit=asked.limit))
+            last = newest and since is None
+            output.lines(reader.each(view, filters, since=since, until=until, limit=asked.limit, newest=last))
             return
         limit = asked.limit or DEFAULT_LIMIT + 1
-        rows = reader.select(view, filters, since=asked.since, until=asked.until, limit=limit, newest=newest)
+        rows = reader.select(view, filters, since=since, until=until, limit=limit, newest=newest)
     if cut := not asked.limit and len(rows) > DEFAULT_LIMIT:
         rows = rows[1:] if newest else rows[:-1]
     output.table([told(row) for row in rows], columns.split(), empty)
@@ -91,7 +93,7 @@ def orders(
 @app.command(rich_help_panel=READ)
 @filtered
 def events(asked: Filters) -> int:
-    """What the providers announced, by the time they say.
+    """What the providers announced, by the time they say. --limit leaves the last rows (with --json and --since: the first).
 
     Examples: [bold]porting-aggregator events --since 1d[/] · [bold]porting-aggregator events --account telnyx-main --json[/]
     """

@@ -125,8 +125,7 @@ class Reader:
         """Rows of a view, oldest or most pressing first; with `newest`, the last `limit` rows of that order.
         Never more than `LARGEST`."""
         limit = min(limit or LARGEST, LARGEST)
-        rows = list(self.query(*self._asked(view, filters, since, until, after, limit, newest)))
-        return rows[::-1] if newest else rows
+        return list(self.query(*self._asked(view, filters, since, until, after, limit, newest)))
 
     def each(
         self,
@@ -136,9 +135,11 @@ class Reader:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Iterator[Row]:
-        """The rows of a view one by one, as many as there are, of which only a few are in memory at a time."""
-        statement, values = self._asked(view, filters, since, until, None, limit, False)
+        """The rows of a view one by one, as many as there are, of which only a few are in memory at a time;
+        with `newest`, the last `limit` of them."""
+        statement, values = self._asked(view, filters, since, until, None, limit, newest)
         with self._connected() as connection:
             streaming = connection.execution_options(yield_per=PORTION)
             with streaming.execute(text(statement), values) as found:
@@ -170,14 +171,13 @@ class Reader:
         if after is not None:
             where.append("seq > :after")
             values["after"] = after
-        order = (
-            known.order
-            if not newest
-            else ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
-        )
         query = f"select * from {known.name}"
         query += f" where {' and '.join(where)}" if where else ""
-        return query + f" order by {order}" + (f" limit {min(limit, MANY)}" if limit else ""), values
+        bound = f" limit {min(limit, MANY)}" if limit else ""
+        if newest and bound:
+            back = ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
+            query, bound = f"select * from ({query} order by {back}{bound}) as newest", ""
+        return f"{query} order by {known.order}{bound}", values
 
     def query(self, statement: str, values: Mapping[str, object]) -> Iterator[Row]:
         """Run one of our own statements and give its rows as plain values."""
