@@ -21,6 +21,7 @@ import typer
 from aggregator.cli import output, telling
 from aggregator.cli.app import OK, POSITION, READ, TRY_LATER, app, say
 from aggregator.cli.filters import Filters, filtered
+from aggregator.cli.opening import opened
 from aggregator.cli.reading import DEFAULT_LIMIT, show_rows
 from aggregator.errors import SchemaError, StoreError
 
@@ -59,16 +60,14 @@ def changes(
 
     Examples: [bold]porting-aggregator changes --since 1d[/] · [bold]porting-aggregator changes --json --follow --after 1200[/]
     """
-    from aggregator.cli import setup
-
     if follow and asked.until is not None:
         raise typer.BadParameter("what is followed has no end: leave one of them out", param_hint="--until")
     if feed_id is not None and after is None:
         raise typer.BadParameter("belongs to a position: give --after too", param_hint="--feed-id")
     if after is None and not follow:
-        show_rows(asked, "changes", COLUMNS, "no changes", newest=True, told=_worded)
+        show_rows(asked, "changes", COLUMNS, "no changes", newest=True, warn=True, told=_worded)
         return OK
-    with setup.reader() as reader:
+    with opened(asked, warn=True) as (reader, _):
         try:
             tail = Tail(reader, asked, after, feed_id)
             return _follow(tail, asked, after is None) if follow else _once(tail, asked)

@@ -61,11 +61,11 @@ def store(config: Config) -> Iterator["Store"]:
 
 
 @contextmanager
-def reader() -> Iterator["Reader"]:
+def reader(config: Config | None = None) -> Iterator["Reader"]:
     """The database to read; no secret of an account is touched."""
     from aggregator.store.queries import open_reader
 
-    config = configuration()
+    config = config or configuration()
     opened = open_reader(database_url(config, os.environ), config.database.schema)
     try:
         yield opened
