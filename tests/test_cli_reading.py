@@ -28,7 +28,7 @@ from filled import ACME, BLUE, NUMBER, ODD_WORDS, Filler, at, stamp
 
 from aggregator import providers
 from aggregator.accounts import account_of
-from aggregator.cli import following, main, reading, remedy
+from aggregator.cli import following, main, reading, remedy, telling
 from aggregator.config import load
 from aggregator.store import open_store
 from aggregator.store.queries import VIEWS
@@ -253,7 +253,7 @@ def test_nothing_is_cut_off_where_there_is_no_terminal(run: Run, config: Path) -
 def test_a_table_that_is_cut_says_so_and_how_to_see_more(
     run: Run, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everything = rows(run, config, "changes")
+    everything = [row for row in rows(run, config, "changes") if row["field"] not in telling.FOLLOWING]
     monkeypatch.setattr(reading, "DEFAULT_LIMIT", 4)
     _, out, err = run(config, "changes")
     assert [int(line.split()[0]) for line in out.splitlines()[1:]] == [row["seq"] for row in everything[-4:]]
@@ -273,9 +273,66 @@ def test_a_limit_leaves_the_last_rows_of_a_history_and_the_first_from_a_point_on
     everything = rows(run, config, verb)
     assert rows(run, config, verb, "--limit", "3") == everything[-3:]
     assert rows(run, config, verb, "--limit", "3", "--since", "2026-01-01T00:00Z") == everything[:3]
-    whole = run(config, verb)[1].splitlines()
+    whole = run(config, verb, "--limit", "1000")[1].splitlines()
     told = run(config, verb, "--limit", "3", "--since", "2026-01-01T00:00Z")[1].splitlines()
     assert [line.split() for line in told[1:]] == [line.split() for line in whole[-3:]]
+
+
+def seqs(out: str) -> list[int]:
+    """The first column of a table of changes, or of what a follower prints."""
+    return [int(word) for line in out.splitlines() if (word := line.split()[0]).isdigit()]
+
+
+@pytest.mark.parametrize("form", [(), ("--after", "0"), ("--follow", "--after", "0")])
+def test_people_are_spared_changes_of_columns_that_follow_from_others(
+    run: Run, config: Path, form: tuple[str, ...]
+) -> None:
+    everything = rows(run, config, "changes")
+    derived = {"waiting_since", "state_since", "mapping_basis", "numbers_open", "messaging_open", "why"}
+    hidden = [row for row in everything if row["kind"] == "attribute_changed" and row["field"] in derived]
+    assert hidden
+
+    shown = [row["seq"] for row in everything if row["field"] not in derived or row not in hidden]
+    following = ("--limit", "5") if "--follow" in form else ("--limit", "1000")
+    told = seqs(run(config, "changes", *form, *following)[1])
+    assert {*told} <= {*shown}
+    assert {row["seq"] for row in everything if row["kind"] == "state_changed"} <= {
+        *told
+    } or "--follow" in form
+    told = seqs(run(config, "changes", *form, *following, "--all")[1])
+    assert told == [row["seq"] for row in everything][: len(told)]
+    assert {*told} - {*shown}
+
+
+def test_a_limit_counts_what_people_see(run: Run, config: Path) -> None:
+    everything = seqs(run(config, "changes", "--limit", "1000")[1])
+    assert seqs(run(config, "changes", "--limit", "7")[1]) == everything[-7:]
+    assert seqs(run(config, "changes", "--limit", "7", "--after", "0")[1]) == everything[:7]
+
+
+@pytest.mark.parametrize("form", [(), ("--after", "0"), ("--follow", "--limit", "2")])
+def test_only_the_kinds_that_were_asked_for_are_shown(run: Run, config: Path, form: tuple[str, ...]) -> None:
+    kinds = ("--kind", "order_seen", "--kind", "comment_added")
+    known = [row for row in rows(run, config, "changes") if row["kind"] in ("order_seen", "comment_added")]
+    found = [
+        row
+        for row in map(json.loads, run(config, "changes", *form, *kinds, "--json")[1].splitlines())
+        if "seq" in row
+    ]
+    assert found == (known[:2] if "--follow" in form else known)
+    assert set(seqs(run(config, "changes", *form, *kinds)[1])) <= {row["seq"] for row in known}
+    derived = run(config, "changes", "--kind", "attribute_changed", "--limit", "1000")[1]
+    assert "waiting since" in derived
+
+
+def test_rows_of_a_first_look_are_marked_for_people(run: Run, own: Path) -> None:
+    with sqlite3.connect(own.parent / "aggregator.db") as database:
+        database.execute("update change set initial = (seq = 1)")
+    database.close()
+    for form in ((), ("--after", "0")):
+        lines = [line for line in run(own, "changes", *form)[1].splitlines() if "[initial]" in line]
+        assert [int(line.split()[0]) for line in lines] == [1]
+    assert "[initial]" in run(own, "changes", "--follow", "--after", "0", "--limit", "1")[1]
 
 
 @pytest.fixture
@@ -950,10 +1007,18 @@ def test_a_person_who_follows_sees_the_last_rows_first(
     run: Run, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "LAST", 2)
-    everything = rows(run, config, "changes")
+    everything = seqs(run(config, "changes", "--limit", "1000")[1])
     code, out, _ = run(config, "changes", "--follow", "--limit", "2")
     assert code == 0
-    assert [int(line.split()[0]) for line in out.splitlines()] == [row["seq"] for row in everything[-2:]]
+    assert seqs(out) == everything[-2:]
+
+
+def test_a_follower_on_a_terminal_names_an_order_without_customer_by_its_ids_beginning(
+    config: Path, on_a_terminal: Callable[..., str]
+) -> None:
+    shown = on_a_terminal(config, "changes", "--follow", "--direction", "port_out", "--limit", "1")
+    assert "  ffffffff  first seen" in shown
+    assert "port_out/" not in shown
 
 
 def test_a_follower_notices_that_its_reader_has_gone_without_any_new_row(

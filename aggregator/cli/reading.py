@@ -1,6 +1,6 @@
 """The read-only verbs: the views, with filters. They never resolve a secret and never create a database."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,10 +29,11 @@ def show_rows(
     *,
     newest: bool = False,
     warn: bool = False,
+    without: Collection[str] = (),
     told: Callable[[Row], Row] = lambda row: row,
 ) -> None:
     """The rows of a view, printed; for people at most `DEFAULT_LIMIT`. With `newest` a limit leaves the last
-    ones; programs that name a time read on from there."""
+    ones; programs that name a time read on from there. `without` are columns whose changes people are spared."""
     filters = {**asked.columns(), **(more or {})}
     since, until = asked.since, asked.until
     with opened(asked, warn=warn) as (reader, _):
@@ -41,7 +42,9 @@ def show_rows(
             output.lines(reader.each(view, filters, since=since, until=until, limit=asked.limit, newest=last))
             return
         limit = asked.limit or DEFAULT_LIMIT + 1
-        rows = reader.select(view, filters, since=since, until=until, limit=limit, newest=newest)
+        rows = reader.select(
+            view, filters, since=since, until=until, limit=limit, newest=newest, without=without
+        )
     if cut := not asked.limit and len(rows) > DEFAULT_LIMIT:
         rows = rows[1:] if newest else rows[:-1]
     output.table([told(row) for row in rows], columns.split(), empty)
