@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +93,28 @@ def test_help_is_no_error(run: Run, arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
     assert "Usage: porting-aggregator" in out
+
+
+def test_help_shows_no_types_of_flags_and_arguments_in_the_usual_notation(run: Run) -> None:
+    for name in ("", *verbs()):
+        if name == "simulate":  # a parser of its own
+            continue
+        code, out, _ = run(*name.split(), "--help")
+        assert code == 0
+        assert not re.search(r"<\w|\{|\[\[", out), f"{name}: {out}"
+    assert "poll [OPTIONS] [ACCOUNT]...\n" in re.sub(" +\n", "\n", run("poll", "--help")[1])
+    assert "event [OPTIONS] ACCOUNT EVENT_ID\n" in re.sub(" +\n", "\n", run("event", "--help")[1])
+    assert "providers [OPTIONS] [NAME]\n" in re.sub(" +\n", "\n", run("providers", "--help")[1])
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("waiting", "--state", "nope")])
+def test_no_color_leaves_plain_text_in_help_and_errors(arguments: tuple[str, ...]) -> None:
+    env = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "aggregator", *arguments], capture_output=True, text=True, env=env, check=False
+    )
+    assert "porting-aggregator" in ended.stdout + ended.stderr
+    assert "\x1b" not in ended.stdout + ended.stderr
 
 
 def test_the_version_is_told(run: Run) -> None:

@@ -826,6 +826,14 @@ def test_a_story_on_a_terminal_is_told_in_its_time_and_never_folded(
     assert f"Tue 09 Jun 2026 02:45 AEST  {said}" in shown
 
 
+def test_what_the_outputs_encoding_lacks_is_written_as_its_code(config: Path) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    asked = [*PROGRAM, "--config", str(config), "show", ACME]
+    ended = subprocess.run(asked, capture_output=True, env=env, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"Unreal Communications \\u2192 Telnyx" in ended.stdout
+
+
 def test_a_reader_that_goes_away_ends_the_program_quietly(config: Path) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -28,7 +28,7 @@ def run() -> int:
 def poll(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ACCOUNT]...", help="Only these accounts.", autocompletion=accounts_known),
+        typer.Argument(metavar="ACCOUNT", help="Only these accounts.", autocompletion=accounts_known),
     ] = None,
     due: Annotated[bool, typer.Option("--due", help="Only the feeds that are due.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print how each feed went, as JSON lines.")] = False,
