@@ -299,3 +299,55 @@ def test_simulate_explains_itself(run: Run) -> None:
     code, out, _ = run("simulate", "--help")
     assert code == 0
     assert "--fault" in out
+
+
+# --- check ----------------------------------------------------------------------------------------------
+
+
+def with_keys(folder: Path) -> str:
+    """A configuration whose accounts have keys."""
+    said = configured(folder, "sqlite:///aggregator.db")
+    (folder / "no-such-file").write_text("a-key", encoding="utf-8")
+    (folder / "no-such-file").chmod(0o600)
+    return said
+
+
+def test_check_says_of_each_thing_how_it_is(run: Run, tmp_path: Path) -> None:
+    config = with_keys(tmp_path)
+    code, out, _ = run(config, "check")
+    assert (code, [line.split()[:2] for line in out.splitlines()]) == (
+        0,
+        [["configuration", "ok"], ["database", "ok"], ["telnyx-main", "ok"], ["fone-au", "ok"]],
+    )
+    (tmp_path / "no-such-file").unlink()
+    code, out, _ = run(config, "check")
+    assert (code, [line.split()[1] for line in out.splitlines()]) == (78, ["ok", "ok", "BAD", "BAD"])
+
+
+def test_check_as_json_lines_says_the_same(run: Run, tmp_path: Path) -> None:
+    config = with_keys(tmp_path)
+    (tmp_path / "aggregator.db").write_bytes(b"")
+    code, out, _ = run(config, "check", "--json")
+    assert code == 78
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [list(row) for row in found] == [["what", "name", "ok", "exit_code", "text"]] * 4
+    assert [tuple(row.values())[:4] for row in found] == [
+        ("configuration", "configuration", True, 0),
+        ("database", "database", False, 78),
+        ("account", "telnyx-main", True, 0),
+        ("account", "fone-au", True, 0),
+    ]
+    assert found[1]["text"] == "the database has no schema yet; type: porting-aggregator db upgrade"
+
+
+@pytest.mark.parametrize("verb", [("check",), ("check", "--json"), ("poll",)])
+@pytest.mark.parametrize("disabled", [False, True])
+def test_a_configuration_without_any_account_in_use_is_refused_with_advice(
+    run: Run, tmp_path: Path, verb: tuple[str, ...], disabled: bool
+) -> None:
+    path = tmp_path / "empty.toml"
+    account = '[accounts.a]\nprovider = "telnyx"\nsecret = "file:a"\nenabled = false\n'
+    path.write_text(account if disabled else "", encoding="utf-8")
+    code, out, err = run("--config", str(path), *verb)
+    assert (code, out) == (78, "")
+    assert err == f"{path}: no account to poll; write an [accounts.NAME] section\n"

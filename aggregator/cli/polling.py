@@ -80,6 +80,9 @@ def event(
 @app.command()
 def check(
     online: Annotated[bool, typer.Option("--online", help="Make one cheap call for each account.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="JSON lines, one for each thing that is checked.")
+    ] = False,
 ) -> int:
     """Check configuration, credentials, database and schema; with --online, each account's key.
 
@@ -87,4 +90,4 @@ def check(
     """
     from aggregator.cli.checking import check_all
 
-    return check_all(online)
+    return check_all(online, json)

@@ -45,6 +45,11 @@ def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
     return [account for account in found if account.enabled or names]
 
 
+def nothing_to_poll(config: Config) -> ConfigError:
+    """What is wrong with a configuration without any account in use, and what to do."""
+    return ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
+
+
 @contextmanager
 def store(config: Config) -> Iterator["Store"]:
     """The database to write, closed cleanly."""
