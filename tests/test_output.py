@@ -135,6 +135,12 @@ def test_a_word_is_never_broken_however_narrow_its_column(screen: Shown) -> None
     endless = {"customer_reference": "x" * 60, "provider_order_id": "P-000043"}
     shown = screen([endless], "customer_reference provider_order_id", 50).splitlines()
     assert shown[1].split() == ["x" * 23 + "…", "P-000043"]
+    shown = screen(
+        [endless | {"raw_status": "foc-date-confirmed"}], "customer_reference raw_status", 34
+    ).splitlines()
+    assert shown[1].split() == ["x" * 10 + "…", "foc-date-confirmed"]
+    wide = {"customer_reference": "東" * 30, "provider_order_id": "P-000043"}
+    assert "東" * 11 + "…" in screen([wide], "customer_reference provider_order_id", 50)
 
 
 def test_a_long_reason_stands_beneath_its_row_where_it_does_not_fit(screen: Shown) -> None:

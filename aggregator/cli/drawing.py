@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from aggregator.cli import output
@@ -121,14 +121,15 @@ def _ever_shorter(columns: list[Column], rows: Sequence[Row], drop: bool) -> Ite
     if {"last_outcome", "consecutive_failures"} <= {column.name for column in columns}:
         columns = [column for column in columns if column.name != "consecutive_failures"]
     yield columns
-    columns = [
-        replace(column, texts=[*map(_clipped, column.texts)]) if column.name in TEXTS else column
-        for column in columns
-    ]
+    columns = [_clipped(column, LONGEST_WORD) for column in columns]
     yield columns
     for name in DROPPED if drop else ():
         columns = [column for column in columns if column.name != name]
         yield columns
+    if drop:
+        yield [
+            _clipped(column, NARROW) if column.name == "customer_reference" else column for column in columns
+        ]
 
 
 def _from_now(column: Column, rows: Sequence[Row]) -> Column:
@@ -169,9 +170,16 @@ def _initials(provider: str) -> str:
     return "".join(letter for letter in name if letter.isupper()) or name
 
 
-def _clipped(text: str) -> str:
-    """A text whose endless words, which cannot be folded, are cut; `show` and `--json` have them whole."""
-    return " ".join(w if len(w) <= LONGEST_WORD else f"{w[: LONGEST_WORD - 1]}…" for w in text.split(" "))
+def _clipped(column: Column, longest: int) -> Column:
+    """A column of texts whose endless words, which cannot be folded, are cut; `show` and `--json` have them
+    whole."""
+    if column.name not in TEXTS:
+        return column
+
+    def cut(word: str) -> str:
+        return word if cell_len(word) <= longest else f"{set_cell_size(word, longest - 1).rstrip()}…"
+
+    return replace(column, texts=[" ".join(map(cut, text.split(" "))) for text in column.texts])
 
 
 # --- drawn ----------------------------------------------------------------------------------------------

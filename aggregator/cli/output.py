@@ -55,13 +55,14 @@ HEADINGS = {
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def console() -> "Console":
-    """Standard output: as wide as the terminal, or without bounds where there is none. NO_COLOR leaves plain
-    text: nothing bold or dim either."""
+def console(stderr: bool = False) -> "Console":
+    """Standard output (or error): as wide as the terminal, or without bounds where there is none. NO_COLOR
+    leaves plain text: nothing bold or dim either."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(
+        stderr=stderr,
         width=None if terminal else UNLIMITED,
         color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
         highlight=False,
@@ -185,9 +186,7 @@ def busy(what: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
-
-    with Console(stderr=True).status(f"{what} …"):
+    with console(stderr=True).status(f"{what} …"):
         yield
 
 
