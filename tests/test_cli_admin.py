@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +93,28 @@ def test_help_is_no_error(run: Run, arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
     assert "Usage: porting-aggregator" in out
+
+
+def test_help_shows_no_types_of_flags_and_arguments_in_the_usual_notation(run: Run) -> None:
+    for name in ("", *verbs()):
+        if name == "simulate":  # a parser of its own
+            continue
+        code, out, _ = run(*name.split(), "--help")
+        assert code == 0
+        assert not re.search(r"<\w|\{|\[\[", out), f"{name}: {out}"
+    assert "poll [OPTIONS] [ACCOUNT]...\n" in re.sub(" +\n", "\n", run("poll", "--help")[1])
+    assert "event [OPTIONS] ACCOUNT EVENT_ID\n" in re.sub(" +\n", "\n", run("event", "--help")[1])
+    assert "providers [OPTIONS] [NAME]\n" in re.sub(" +\n", "\n", run("providers", "--help")[1])
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("waiting", "--state", "nope")])
+def test_no_color_leaves_plain_text_in_help_and_errors(arguments: tuple[str, ...]) -> None:
+    env = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "aggregator", *arguments], capture_output=True, text=True, env=env, check=False
+    )
+    assert "porting-aggregator" in ended.stdout + ended.stderr
+    assert "\x1b" not in ended.stdout + ended.stderr
 
 
 def test_the_version_is_told(run: Run) -> None:
@@ -298,3 +323,55 @@ def test_simulate_explains_itself(run: Run) -> None:
     code, out, _ = run("simulate", "--help")
     assert code == 0
     assert "--fault" in out
+
+
+# --- check ----------------------------------------------------------------------------------------------
+
+
+def with_keys(folder: Path) -> str:
+    """A configuration whose accounts have keys."""
+    said = configured(folder, "sqlite:///aggregator.db")
+    (folder / "no-such-file").write_text("a-key", encoding="utf-8")
+    (folder / "no-such-file").chmod(0o600)
+    return said
+
+
+def test_check_says_of_each_thing_how_it_is(run: Run, tmp_path: Path) -> None:
+    config = with_keys(tmp_path)
+    code, out, _ = run(config, "check")
+    assert (code, [line.split()[:2] for line in out.splitlines()]) == (
+        0,
+        [["configuration", "ok"], ["database", "ok"], ["telnyx-main", "ok"], ["fone-au", "ok"]],
+    )
+    (tmp_path / "no-such-file").unlink()
+    code, out, _ = run(config, "check")
+    assert (code, [line.split()[1] for line in out.splitlines()]) == (78, ["ok", "ok", "BAD", "BAD"])
+
+
+def test_check_as_json_lines_says_the_same(run: Run, tmp_path: Path) -> None:
+    config = with_keys(tmp_path)
+    (tmp_path / "aggregator.db").write_bytes(b"")
+    code, out, _ = run(config, "check", "--json")
+    assert code == 78
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [list(row) for row in found] == [["what", "name", "ok", "exit_code", "text"]] * 4
+    assert [tuple(row.values())[:4] for row in found] == [
+        ("configuration", "configuration", True, 0),
+        ("database", "database", False, 78),
+        ("account", "telnyx-main", True, 0),
+        ("account", "fone-au", True, 0),
+    ]
+    assert found[1]["text"] == "the database has no schema yet; type: porting-aggregator db upgrade"
+
+
+@pytest.mark.parametrize("verb", [("check",), ("check", "--json"), ("poll",)])
+@pytest.mark.parametrize("disabled", [False, True])
+def test_a_configuration_without_any_account_in_use_is_refused_with_advice(
+    run: Run, tmp_path: Path, verb: tuple[str, ...], disabled: bool
+) -> None:
+    path = tmp_path / "empty.toml"
+    account = '[accounts.a]\nprovider = "telnyx"\nsecret = "file:a"\nenabled = false\n'
+    path.write_text(account if disabled else "", encoding="utf-8")
+    code, out, err = run("--config", str(path), *verb)
+    assert (code, out) == (78, "")
+    assert err == f"{path}: no account to poll; write an [accounts.NAME] section\n"

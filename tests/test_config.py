@@ -439,7 +439,9 @@ def test_find_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError) as caught:
         find(None, {}, tmp_path)
     assert f"{tmp_path}/config/aggregator.toml, {tmp_path}/other.toml" in str(caught.value)
-    assert "porting-aggregator config example > config/aggregator.toml" in str(caught.value)
+    assert "mkdir -p config && porting-aggregator config example > config/aggregator.toml" in str(
+        caught.value
+    )
 
 
 def test_the_database_url_may_lie_elsewhere(read: Read, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -122,10 +122,63 @@ def test_ids_are_shortened_as_far_as_they_stay_apart(screen: Shown) -> None:
 
 
 def test_long_texts_are_folded_between_words_and_other_columns_never(screen: Shown) -> None:
-    row = {"why": "the account number does not match", "provider_order_id": "P-000043"}
-    shown = screen([row], "why provider_order_id", 32)
+    row = {"raw_status": "the account-number does not match", "provider_order_id": "P-000043"}
+    shown = screen([row], "raw_status provider_order_id", 32)
     assert max(map(len, shown.splitlines())) <= 32
-    assert " ".join(shown.split()) == "why order the account number P-000043 does not match"
+    assert " ".join(shown.split()) == "provider's word order the account-number P-000043 does not match"
+
+
+def test_a_word_is_never_broken_however_narrow_its_column(screen: Shown) -> None:
+    row = {"raw_status": "foc-date-confirmed", "provider_order_id": "P-000043", "late": True}
+    assert "foc-date-confirmed" in screen([row], "raw_status provider_order_id late", 28)
+    assert "foc-date-confirmed" in screen([row], "raw_status provider_order_id late", 20)
+    endless = {"customer_reference": "x" * 60, "provider_order_id": "P-000043"}
+    shown = screen([endless], "customer_reference provider_order_id", 50).splitlines()
+    assert shown[1].split() == ["x" * 23 + "…", "P-000043"]
+    shown = screen(
+        [endless | {"raw_status": "foc-date-confirmed"}], "customer_reference raw_status", 34
+    ).splitlines()
+    assert shown[1].split() == ["x" * 10 + "…", "foc-date-confirmed"]
+    wide = {"customer_reference": "東" * 30, "provider_order_id": "P-000043"}
+    assert "東" * 11 + "…" in screen([wide], "customer_reference provider_order_id", 50)
+
+
+def test_a_long_reason_stands_beneath_its_row_where_it_does_not_fit(screen: Shown) -> None:
+    why = "the account number does not match what the losing carrier has"
+    rows: list[dict[str, object]] = [
+        {"customer_reference": "Ann", "why": why, "provider_order_id": "P-1"},
+        {"customer_reference": "Bob", "why": None, "provider_order_id": "P-2"},
+        {"customer_reference": "Cem", "why": "PIN wrong", "provider_order_id": "P-3"},
+    ]
+    lines = screen(rows, "customer_reference why provider_order_id", 60).splitlines()
+    assert [line.split() for line in lines[:2]] == [["customer", "order"], ["Ann", "P-1"]]
+    assert " ".join(" ".join(lines[2:4]).split()) == why
+    assert all(line.startswith("    ") for line in (*lines[2:4], lines[6]))
+    assert [line.strip() for line in lines[4:]] == ["Bob       P-2", "Cem       P-3", "PIN wrong"]
+    assert screen(rows, "customer_reference why provider_order_id", 100).splitlines()[1].split()[-1] == "P-1"
+
+
+def test_times_are_told_from_now_before_anything_is_left_out(screen: Shown) -> None:
+    def hence(**away: int) -> str:
+        return (datetime.now(UTC) + timedelta(**away)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    row = {
+        "account": "acme",
+        "waiting_since": hence(days=-3, hours=-1),
+        "deadline_at": hence(hours=5, minutes=1),
+    }
+    shown = screen([row], "account waiting_since deadline_at", 30)
+    assert " ".join(shown.splitlines()[1].split()) == "acme 3d ago in 5h"
+
+
+def test_a_narrow_table_merges_failures_and_leaves_out_the_least_needed_columns(screen: Shown) -> None:
+    row = {"feed": "porting_orders", "last_outcome": "incomplete", "consecutive_failures": 3, "late": False}
+    shown = screen([row], "feed last_outcome consecutive_failures late", 40)
+    assert [line.split() for line in shown.splitlines()] == [
+        ["feed", "outcome", "late"],
+        ["porting_orders", "incomplete", "×3", "no"],
+    ]
+    assert "late" not in screen([row], "feed last_outcome consecutive_failures late", 30)
 
 
 def test_what_does_not_fit_is_told_in_paragraphs_that_keep_every_value(screen: Shown) -> None:
@@ -135,8 +188,8 @@ def test_what_does_not_fit_is_told_in_paragraphs_that_keep_every_value(screen: S
         "state": "with_carrier",
         "feed": "porting_status",
     }
-    shown = screen([row, row], "provider direction state feed", 30)
-    assert max(map(len, shown.splitlines())) <= 30
+    shown = screen([row, row], "provider direction state feed", 26)
+    assert max(map(len, shown.splitlines())) <= 26
     assert shown.split() == 2 * [
         part for name, value in row.items() for part in (output.heading(name), value)
     ]

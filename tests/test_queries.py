@@ -66,6 +66,12 @@ def test_rows_come_in_the_order_of_their_view_and_as_many_as_are_asked_for(reade
     assert [row["seq"] for row in changes] == list(range(1, len(changes) + 1))
     assert reader.select("changes", after=3, limit=2) == changes[3:5]
     assert reader.select("changes", newest=True, limit=2) == changes[-2:]
+    assert list(reader.each("changes", newest=True, limit=2)) == changes[-2:]
+    kinds = ["order_seen", "state_changed"]
+    assert reader.select("changes", {"kind": kinds}) == [row for row in changes if row["kind"] in kinds]
+    fields = {row["field"] for row in changes if row["kind"] == "attribute_changed"}
+    others = [row for row in changes if row["kind"] != "attribute_changed"]
+    assert reader.select("changes", without=fields) == others
 
 
 def test_values_are_the_same_whatever_the_database(reader: Reader) -> None:

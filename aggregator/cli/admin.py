@@ -12,6 +12,7 @@ import typer
 
 from aggregator.cli import output
 from aggregator.cli.app import BAD_NEWS, OK, SET_UP, app
+from aggregator.cli.helping import Program
 from aggregator.errors import StoreError
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from aggregator.adapter import Adapter
     from aggregator.config import Config
 
-config_app = typer.Typer(no_args_is_help=True, help="The configuration: an example, or the one in force.")
-db_app = typer.Typer(
-    no_args_is_help=True, help="The database: upgrade its schema, check it, let others read it."
-)
+config_app = Program(no_args_is_help=True, help="The configuration: an example, or the one in force.")
+db_app = Program(no_args_is_help=True, help="The database: upgrade its schema, check it, let others read it.")
 app.add_typer(config_app, name="config", rich_help_panel=SET_UP)
 app.add_typer(db_app, name="db", rich_help_panel=SET_UP)
 
@@ -32,7 +31,7 @@ app.add_typer(db_app, name="db", rich_help_panel=SET_UP)
 def config_example() -> int:
     """Print the commented example.
 
-    Example: [bold]porting-aggregator config example > config/aggregator.toml[/]
+    Example: [bold]mkdir -p config && porting-aggregator config example > config/aggregator.toml[/]
     """
     from aggregator.config import example
 
@@ -172,7 +171,7 @@ def _owner() -> Iterator[tuple["Config", "Engine"]]:
 @app.command(rich_help_panel=SET_UP)
 def providers(
     name: Annotated[
-        str | None, typer.Argument(help="One provider: its feeds, options and words.", metavar="[NAME]")
+        str | None, typer.Argument(help="One provider: its feeds, options and words.", metavar="NAME")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
 ) -> int:
@@ -286,10 +285,12 @@ def simulate(context: typer.Context) -> int:
 
 @app.command()
 def demo(
-    seconds: Annotated[int, typer.Option("--seconds", min=5, help="About how long it takes.")] = 30,
-    keep: Annotated[Path, typer.Option("--keep", help="Where the database and configuration stay.")] = Path(
-        "demo"
-    ),
+    seconds: Annotated[
+        int, typer.Option("--seconds", min=5, help="About how long it takes.", metavar="N")
+    ] = 30,
+    keep: Annotated[
+        Path, typer.Option("--keep", help="Where the database and configuration stay.", metavar="DIR")
+    ] = Path("demo"),
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Write the last screen there, as SVG.")
     ] = None,

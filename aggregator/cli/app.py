@@ -1,5 +1,6 @@
 """The program, its global options, and how errors become exit codes."""
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from aggregator import __version__
+from aggregator.cli.helping import Program
 from aggregator.errors import ConfigError, FetchError, ProviderError, SchemaError, Stopped, StoreError
 
 OK, BAD_NEWS, USAGE, POSITION, INTERNAL, TRY_LATER, DENIED, CONFIG = 0, 1, 2, 65, 70, 75, 77, 78
@@ -20,7 +22,7 @@ VERBS = ("polling", "reading", "following", "life", "admin")
 READ = "Reading what is known"
 SET_UP = "Setting up"
 
-app = typer.Typer(
+app = Program(
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -50,7 +52,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    config: Annotated[Path | None, typer.Option("--config", help="The configuration file.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The configuration file.", metavar="FILE")
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option("--log-level", help="debug, info, warning or error.", metavar="LEVEL")
     ] = None,
@@ -78,8 +82,13 @@ def run(argv: list[str]) -> int:
     """Run a verb and translate its errors: by type, never by message."""
     for verbs in VERBS:
         import_module(f"aggregator.cli.{verbs}")
+    _prepare_output()
     try:
         "".join(argv).encode()
+    except UnicodeEncodeError:
+        say("the arguments are not UTF-8 text")
+        return USAGE
+    try:
         result = app(args=argv, prog_name="porting-aggregator", standalone_mode=False)
         sys.stdout.flush()
         if result == INTERRUPTED:
@@ -101,9 +110,6 @@ def run(argv: list[str]) -> int:
     except ProviderError as error:
         say(str(error))
         return BAD_NEWS
-    except UnicodeEncodeError:
-        say("the arguments are not UTF-8 text")
-        return USAGE
     except OSError as error:
         return _unwritten(error)
     except KeyboardInterrupt:
@@ -116,6 +122,17 @@ def run(argv: list[str]) -> int:
         if type(error).__name__ in ("Exit", "Abort"):
             return int(getattr(error, "exit_code", BAD_NEWS))
         return _internal()
+
+
+def _prepare_output() -> None:
+    """What the output's encoding lacks is written as its code; NO_COLOR leaves plain text in help and errors."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("NO_COLOR"):
+        from typer import rich_utils
+
+        rich_utils.COLOR_SYSTEM = None
 
 
 def _unwritten(error: OSError) -> int:

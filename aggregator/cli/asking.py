@@ -38,7 +38,7 @@ def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
     chosen = setup.chosen(config, names)
     setup.logging(config, quiet=True)
     if not chosen:
-        raise ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
+        raise setup.nothing_to_poll(config)
     with (
         setup.store(config) as store,
         ThreadPoolExecutor(max_workers=min(8, len(chosen))) as pool,

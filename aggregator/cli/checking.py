@@ -1,13 +1,14 @@
 """Is everything right? Configuration, keys, database and schema, and with a cheap call each account's key."""
 
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import typer
 
 from aggregator import accounts
-from aggregator.cli import setup
+from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
 from aggregator.cli.asking import combined
 from aggregator.config import AccountConfig, Config, database_url
@@ -16,22 +17,31 @@ from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused,
 from aggregator.sweep import sweep
 
 
-def check_all(online: bool) -> int:
+def check_all(online: bool, json: bool = False) -> int:
     """Check one thing after another, a line for each; the exit code is that of what is wrong."""
     config = setup.configuration()
     setup.logging(config, quiet=True)
-    typer.echo(f"configuration  ok   {config.path}")
-    code, text = _database(config)
-    typer.echo(f"database       {_word(code)}  {text}")
-    codes = [code]
-    for account in config.accounts.values():
-        code, text = _account(config, account, online)
-        typer.echo(f"{account.name:<14} {_word(code)}  {text}")
+    if not any(account.enabled for account in config.accounts.values()):
+        raise setup.nothing_to_poll(config)
+    codes = []
+    for what, name, code, text in _checks(config, online):
+        if json:
+            output.lines([{"what": what, "name": name, "ok": code == OK, "exit_code": code, "text": text}])
+        else:
+            typer.echo(f"{name:<14} {_word(code)}  {text}")
         codes.append(code)
     for warning in (*twins(config), *not_yet(config)):
         say(warning)
     worst = {code for code in codes if code != OK}
     return combined(sorted(worst)) if worst else OK
+
+
+def _checks(config: Config, online: bool) -> Iterator[tuple[str, str, int, str]]:
+    """What is checked, its name, the exit code it alone would end with, and how it is."""
+    yield "configuration", "configuration", OK, str(config.path)
+    yield "database", "database", *_database(config)
+    for account in config.accounts.values():
+        yield "account", account.name, *_account(config, account, online)
 
 
 def _word(code: int) -> str:

@@ -5,14 +5,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import wraps
-from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 import typer
 
 from aggregator.core.model import Direction, State
 
 P = ParamSpec("P")
+Kind = TypeVar("Kind", bound=StrEnum)
 
 
 def accounts_known(context: typer.Context, incomplete: str) -> list[str]:
@@ -46,15 +48,47 @@ def moment(said: str) -> datetime:
         raise typer.BadParameter(f"not a time: {said} (write 7d or 2026-01-31T00:00:00Z)") from error
 
 
+def _one_of(kind: type[Kind]) -> Callable[[str | Kind], Kind]:
+    """An option whose values are a closed set; a misspelt one gets a hint."""
+
+    def parsed(said: str | Kind) -> Kind:
+        from aggregator.cli.opening import unlike
+
+        if said not in [*kind]:
+            raise typer.BadParameter(f"no such {kind.__name__.lower()}: {unlike(said, kind)}")
+        return kind(said)
+
+    return parsed
+
+
+def _completed(kind: type[Kind]) -> Callable[[str], list[str]]:
+    return lambda incomplete: [str(one) for one in kind if one.startswith(incomplete)]
+
+
 Account = Annotated[
     str | None,
     typer.Option("--account", help="Only this account.", metavar="NAME", autocompletion=accounts_known),
 ]
 Provider = Annotated[str | None, typer.Option("--provider", help="Only this provider.", metavar="NAME")]
-Way = Annotated[Direction | None, typer.Option("--direction", help="Only port-ins, or only port-outs.")]
+Way = Annotated[
+    Direction | None,
+    typer.Option(
+        "--direction",
+        help="Only port-ins, or only port-outs.",
+        metavar="|".join(Direction),
+        parser=_one_of(Direction),
+        autocompletion=_completed(Direction),
+    ),
+]
 InState = Annotated[
     State | None,
-    typer.Option("--state", help=f"Only orders in this state: {', '.join(State)}.", metavar="STATE"),
+    typer.Option(
+        "--state",
+        help=f"Only orders in this state: {', '.join(State)}.",
+        metavar="STATE",
+        parser=_one_of(State),
+        autocompletion=_completed(State),
+    ),
 ]
 Customer = Annotated[
     str | None, typer.Option("--customer", help="Only this customer reference.", metavar="TEXT")

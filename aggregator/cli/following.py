@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ import typer
 from aggregator.cli import output, telling
 from aggregator.cli.app import OK, POSITION, READ, TRY_LATER, app, say
 from aggregator.cli.filters import Filters, filtered
+from aggregator.cli.opening import opened
 from aggregator.cli.reading import DEFAULT_LIMIT, show_rows
 from aggregator.errors import SchemaError, StoreError
 
@@ -50,25 +51,44 @@ def changes(
         str | None,
         typer.Option("--feed-id", help="The feed in which SEQ was kept: 65 if it is another.", metavar="ID"),
     ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Only this kind of change; can be repeated.", metavar="KIND"),
+    ] = None,
+    all: Annotated[
+        bool, typer.Option("--all", help="Columns that only follow from others too (--json always has them).")
+    ] = False,
 ) -> int:
-    """What changed, in the order in which we learned it; late rows tell history.
+    """What changed, in the order in which we learned it; late rows tell history, and initial ones a first look.
+
+    --limit leaves the last rows; the first ones after --after, with --json also from --since on.
 
     With --after, the exit status is 65 when the position is not one of this feed any more: start again from the tables then. With --follow, --json prints the feed's identity first.
 
-    Examples: [bold]porting-aggregator changes --since 1d[/] · [bold]porting-aggregator changes --json --follow --after 1200[/]
+    Examples: [bold]porting-aggregator changes --since 1d --kind state_changed[/] · [bold]porting-aggregator changes --json --follow --after 1200[/]
     """
-    from aggregator.cli import setup
-
     if follow and asked.until is not None:
         raise typer.BadParameter("what is followed has no end: leave one of them out", param_hint="--until")
     if feed_id is not None and after is None:
         raise typer.BadParameter("belongs to a position: give --after too", param_hint="--feed-id")
+    without = frozenset() if asked.json or all or kind else telling.FOLLOWING
     if after is None and not follow:
-        show_rows(asked, "changes", COLUMNS, "no changes", newest=True, told=_worded)
+        more = {"kind": kind} if kind else {}
+        show_rows(
+            asked,
+            "changes",
+            COLUMNS,
+            "no changes",
+            more,
+            newest=True,
+            warn=True,
+            without=without,
+            told=_worded,
+        )
         return OK
-    with setup.reader() as reader:
+    with opened(asked, warn=True) as (reader, _):
         try:
-            tail = Tail(reader, asked, after, feed_id)
+            tail = Tail(reader, asked, after, feed_id, kind, without)
             return _follow(tail, asked, after is None) if follow else _once(tail, asked)
         except Lost as error:
             say(f"{error}; start again from the tables (docs/consumers.md)")
@@ -76,7 +96,7 @@ def changes(
 
 
 def _worded(row: Row) -> Row:
-    return {**row, "what": telling.change(row)}
+    return {**row, "what": telling.change(row) + " [initial]" * row["initial"]}
 
 
 class Lost(Exception):
@@ -86,9 +106,18 @@ class Lost(Exception):
 class Tail:
     """A position in the change feed, and the rows behind it."""
 
-    def __init__(self, reader: "Reader", asked: Filters, after: int | None, feed_id: str | None) -> None:
+    def __init__(
+        self,
+        reader: "Reader",
+        asked: Filters,
+        after: int | None,
+        feed_id: str | None,
+        kinds: list[str] | None,
+        without: Collection[str],
+    ) -> None:
         self.reader = reader
-        self.filters = asked.columns()
+        self.filters = {**asked.columns(), **({"kind": kinds} if kinds else {})}
+        self.without = without
         self.since, self.until = asked.since, asked.until
         self.identity = reader.identity()
         self.feed_id = feed_id or self.identity["feed_id"]
@@ -115,6 +144,7 @@ class Tail:
                 until=self.until,
                 after=self.position,
                 limit=PORTION,
+                without=self.without,
             )
             identity = self.reader.identity()
             self._check(identity)
@@ -150,7 +180,7 @@ def _follow(tail: Tail, asked: Filters, from_start: bool) -> int:
         if asked.json:
             output.lines([{name: tail.identity[name] for name in ("feed_id", "floor", "newest_seq")}])
         elif from_start and asked.since is None:
-            last = tail.reader.select("changes", tail.filters, limit=LAST, newest=True)
+            last = tail.reader.select("changes", tail.filters, limit=LAST, newest=True, without=tail.without)
             tail.position = last[0]["seq"] - 1 if last else tail.sure
         while True:
             try:
@@ -175,15 +205,16 @@ def _follow(tail: Tail, asked: Filters, from_start: bool) -> int:
 
 
 def _line(row: Row) -> str:
-    """A change for people, in one line."""
-    order = row["customer_reference"] or row["order_id"]
+    """A change for people, in one line; on a terminal, an order without a customer by its id's beginning."""
+    short = sys.stdout.isatty() and row["order_id"].split("/", 2)[-1][:8]
+    order = row["customer_reference"] or short or row["order_id"]
     parts = (
         row["seq"],
         output.when(row["observed_at"]),
         row["provider"],
         order,
         row["number_key"],
-        telling.change(row),
+        _worded(row)["what"],
     )
     return "  ".join(output.printable(str(part)) for part in parts if part is not None)
 

@@ -10,6 +10,7 @@ from aggregator.cli import describing, output
 from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.history import Life, Moment, history, read
+from aggregator.cli.opening import opened
 
 if TYPE_CHECKING:
     from aggregator.store.queries import Reader
@@ -29,9 +30,7 @@ def show(
 
     Examples: [bold]porting-aggregator show sr_10b316[/] · [bold]porting-aggregator show 5c6263f1 --json[/]
     """
-    from aggregator.cli import setup
-
-    with setup.reader() as reader:
+    with opened(asked) as (reader, _):
         wanted = asked.columns().items()
         named = (_order(reader, name) for name in reader.orders_named(order))
         found = [row for row in named if all(row[column] == value for column, value in wanted)]
@@ -60,9 +59,7 @@ def number(
 
     Example: [bold]porting-aggregator number '+1 303 555 0123'[/]
     """
-    from aggregator.cli import setup
-
-    with setup.reader() as reader:
+    with opened(asked) as (reader, _):
         keys = reader.number_keys(number)
         rows = [
             row for key in keys for row in reader.select("numbers", {**asked.columns(), "number_key": key})

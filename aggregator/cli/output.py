@@ -53,23 +53,19 @@ HEADINGS = {
     "resolved_at": "resolved",
     "deleted_at": "deleted",
 }
-TEXTS = frozenset(
-    {"customer_reference", "why", "what", "error", "last_error", "raw_status", "feeds", "label"}
-)
-"""The columns that are folded into several lines where a terminal is too narrow."""
-NARROW = 11
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-_ZONED = re.compile(r"\d\d \w{3}( \d{4})? \d\d:\d\d \S+")
 
 
-def console() -> "Console":
-    """Standard output: as wide as the terminal, or without bounds where there is none."""
+def console(stderr: bool = False) -> "Console":
+    """Standard output (or error): as wide as the terminal, or without bounds where there is none. NO_COLOR
+    leaves plain text: nothing bold or dim either."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(
+        stderr=stderr,
         width=None if terminal else UNLIMITED,
-        no_color=None if terminal and not os.environ.get("NO_COLOR") else True,
+        color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
         highlight=False,
         soft_wrap=False,
     )
@@ -83,8 +79,7 @@ def lines(rows: Iterable[Row]) -> None:
 
 
 def table(rows: Sequence[Row], columns: Sequence[str], empty: str, title: str | None = None) -> None:
-    """A table of these columns, or one line that says what there would be. On a terminal, columns without
-    any value are left out, and ids are shortened as far as they stay apart."""
+    """A table of these columns, or one line that says what there would be. On a terminal it is made to fit."""
     if title:
         sys.stdout.write(f"{title}\n")
     if not rows:
@@ -98,10 +93,9 @@ def table(rows: Sequence[Row], columns: Sequence[str], empty: str, title: str | 
             ]
         )
         return
-    columns = [column for column in columns if any(row.get(column) not in (None, "", []) for row in rows)]
-    _drawn(
-        columns, [_shortened(column, [shown(row.get(column), column) for row in rows]) for column in columns]
-    )
+    from aggregator.cli.drawing import draw
+
+    draw(columns, rows)
 
 
 def heading(column: str) -> str:
@@ -116,56 +110,6 @@ def _plain(grid: Sequence[Sequence[str]]) -> None:
     for line in grid:
         cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
         sys.stdout.write(GAP.join(cells).rstrip() + "\n")
-
-
-def _drawn(columns: Sequence[str], values: Sequence[Sequence[str]]) -> None:
-    """On a terminal: a table where it fits, else each row as a paragraph of its own."""
-    from rich.cells import cell_len
-    from rich.table import Table
-    from rich.text import Text
-
-    out = console()
-    parts = [_one_zone(*part) for part in zip(map(heading, columns), values, strict=True)]
-    widths = [max(map(cell_len, (name, *texts))) for name, texts in parts]
-    least = [min(w, NARROW) if c in TEXTS else w for c, w in zip(columns, widths, strict=True)]
-    if sum(least) + len(GAP) * (len(columns) - 1) > out.width:
-        return _paragraphs(list(map(heading, columns)), values, out)
-    grid = Table(box=None, header_style="bold", pad_edge=False, padding=(0, len(GAP), 0, 0))
-    for column, (name, _) in zip(columns, parts, strict=True):
-        grid.add_column(name, overflow="fold", no_wrap=column not in TEXTS)
-    for row in zip(*(texts for _, texts in parts), strict=True):
-        grid.add_row(*(Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row))
-    out.print(grid)
-
-
-def _one_zone(name: str, texts: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """A column of times that all have one zone says so once, in its heading."""
-    zones = {zone for text in texts if (zone := _ZONED.fullmatch(text) and text.rpartition(" ")[2])}
-    if len(zones) != 1:
-        return name, texts
-    return f"{name} ({zones.pop()})", [text.rpartition(" ")[0] for text in texts]
-
-
-def _paragraphs(names: Sequence[str], values: Sequence[Sequence[str]], out: "Console") -> None:
-    from rich.text import Text
-
-    for row in zip(*values, strict=True):
-        text = Text()
-        for name, cell in zip(names, row, strict=True):
-            if cell:
-                text.append(f"{name}\u00a0", "dim")
-                text.append(cell, STATE_STYLES.get(cell, "bold"))
-                text.append(GAP)
-        out.print(text, end="\n\n")
-
-
-def _shortened(column: str, texts: list[str]) -> list[str]:
-    """Orders' ids by their beginnings, long enough to be told apart here; `show` takes such a beginning."""
-    if column not in ("order_id", "provider_order_id", "example"):
-        return texts
-    ids = [text.split("/", 2)[-1] for text in texts]
-    length = next(n for n in range(8, 1_000) if len({i[:n] for i in ids}) == len(set(ids)))
-    return [one[:length] for one in ids]
 
 
 def shown(value: object, column: str = "") -> str:
@@ -243,9 +187,7 @@ def busy(what: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
-
-    with Console(stderr=True).status(f"{what} …"):
+    with console(stderr=True).status(f"{what} …"):
         yield
 
 

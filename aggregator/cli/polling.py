@@ -28,7 +28,7 @@ def run() -> int:
 def poll(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ACCOUNT]...", help="Only these accounts.", autocompletion=accounts_known),
+        typer.Argument(metavar="ACCOUNT", help="Only these accounts.", autocompletion=accounts_known),
     ] = None,
     due: Annotated[bool, typer.Option("--due", help="Only the feeds that are due.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print how each feed went, as JSON lines.")] = False,
@@ -80,6 +80,9 @@ def event(
 @app.command()
 def check(
     online: Annotated[bool, typer.Option("--online", help="Make one cheap call for each account.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="JSON lines, one for each thing that is checked.")
+    ] = False,
 ) -> int:
     """Check configuration, credentials, database and schema; with --online, each account's key.
 
@@ -87,4 +90,4 @@ def check(
     """
     from aggregator.cli.checking import check_all
 
-    return check_all(online)
+    return check_all(online, json)

@@ -1,14 +1,18 @@
 """The read-only verbs: the views, with filters. They never resolve a secret and never create a database."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aggregator.cli import output
 from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
-from aggregator.cli.remedy import remedy, tables_of
+from aggregator.cli.opening import opened
+from aggregator.cli.remedy import explained, remedy, tables_of
+
+if TYPE_CHECKING:
+    from aggregator.config import Config
 
 __all__ = ["remedy"]
 
@@ -24,19 +28,23 @@ def show_rows(
     more: Mapping[str, object] | None = None,
     *,
     newest: bool = False,
+    warn: bool = False,
+    without: Collection[str] = (),
     told: Callable[[Row], Row] = lambda row: row,
 ) -> None:
-    """The rows of a view, printed; for people at most `DEFAULT_LIMIT` (with `newest`, the last ones)."""
-    from aggregator.cli import setup
-
+    """The rows of a view, printed; for people at most `DEFAULT_LIMIT`. With `newest` a limit leaves the last
+    ones; programs that name a time read on from there. `without` are columns whose changes people are spared."""
     filters = {**asked.columns(), **(more or {})}
-    newest = newest and not asked.limit
-    with setup.reader() as reader:
+    since, until = asked.since, asked.until
+    with opened(asked, warn=warn) as (reader, _):
         if asked.json:
-            output.lines(reader.each(view, filters, since=asked.since, until=asked.until, limit=asked.limit))
+            last = newest and since is None
+            output.lines(reader.each(view, filters, since=since, until=until, limit=asked.limit, newest=last))
             return
         limit = asked.limit or DEFAULT_LIMIT + 1
-        rows = reader.select(view, filters, since=asked.since, until=asked.until, limit=limit, newest=newest)
+        rows = reader.select(
+            view, filters, since=since, until=until, limit=limit, newest=newest, without=without
+        )
     if cut := not asked.limit and len(rows) > DEFAULT_LIMIT:
         rows = rows[1:] if newest else rows[:-1]
     output.table([told(row) for row in rows], columns.split(), empty)
@@ -44,14 +52,19 @@ def show_rows(
         say(f"the {'last' if newest else 'first'} {DEFAULT_LIMIT} rows; --limit N shows more, --json all")
 
 
-def _all(asked: Filters, view: str, columns: str, empty: str) -> list[Row]:
-    """The same for a view that is short, and whose rows the verb looks at itself."""
-    from aggregator.cli import setup
-
-    with setup.reader() as reader:
+def _all(asked: Filters, view: str, columns: str, empty: str) -> tuple[list[Row], "Config"]:
+    """The same for a view that is short, and whose rows the verb looks at itself. A table leaves out accounts
+    that are no longer configured, unless one is named."""
+    with opened(asked) as (reader, config):
         rows = reader.select(view, asked.columns(), since=asked.since, until=asked.until, limit=asked.limit)
-    output.lines(rows) if asked.json else output.table(rows, columns.split(), empty)
-    return rows
+    if asked.json:
+        output.lines(rows)
+        return rows, config
+    here = rows if asked.account else [row for row in rows if row["account"] in config.accounts]
+    output.table(here, columns.split(), empty)
+    for gone in sorted({row["account"] for row in rows} - {row["account"] for row in here}):
+        say(f"{gone} is no longer configured; --account {gone} shows it")
+    return here, config
 
 
 @app.command(rich_help_panel=READ)
@@ -65,7 +78,7 @@ def waiting(asked: Filters) -> int:
         "urgency customer_reference numbers_total provider direction why waiting_since deadline_at "
         "stuck_since provider_order_id"
     )
-    show_rows(asked, "waiting", columns, "nothing waits for us")
+    show_rows(asked, "waiting", columns, "nothing waits for us", warn=True)
     return OK
 
 
@@ -89,14 +102,14 @@ def orders(
     columns += " deleted_at" if all else ""
     only: dict[str, object] = {} if all or asked.state is not None else {"is_open": True}
     only |= {"is_stuck": True} if stuck else {}
-    show_rows(asked, "orders", columns, "no order is stuck" if stuck else "no such order", only)
+    show_rows(asked, "orders", columns, "no order is stuck" if stuck else "no such order", only, warn=True)
     return OK
 
 
 @app.command(rich_help_panel=READ)
 @filtered
 def events(asked: Filters) -> int:
-    """What the providers announced, by the time they say.
+    """What the providers announced, by the time they say. --limit leaves the last rows (with --json and --since: the first).
 
     Examples: [bold]porting-aggregator events --since 1d[/] · [bold]porting-aggregator events --account telnyx-main --json[/]
     """
@@ -113,7 +126,7 @@ def feeds(asked: Filters) -> int:
     Example: [bold]porting-aggregator feeds || echo 'not polling'[/]
     """
     columns = "account feed last_complete_at last_outcome consecutive_failures last_error next_due_at stale"
-    rows = _all(asked, "feeds", columns, "no feed has been polled yet")
+    rows, _ = _all(asked, "feeds", columns, "no feed has been polled yet")
     return BAD_NEWS if any(row["stale"] for row in rows) else OK
 
 
@@ -125,7 +138,7 @@ def accounts(asked: Filters) -> int:
     Example: [bold]porting-aggregator accounts[/]
     """
     columns = "account provider label configured region time_zone paused_reason"
-    _all(asked, "accounts", columns, "no accounts yet")
+    show_rows(asked, "accounts", columns, "no accounts yet")
     return OK
 
 
@@ -137,13 +150,20 @@ def unknown(asked: Filters) -> int:
     Example: [bold]porting-aggregator unknown[/]
     """
     columns = "account vocabulary word orders first_seen_at example"
-    rows = _all(asked, "unknown", columns, "every word is known")
-    if rows and not asked.json:
-        from aggregator.cli import setup
-
-        config = setup.configuration()
+    rows, config = _all(asked, "unknown", columns, "every word is known")
+    if asked.json:
+        return OK
+    rows = [
+        row for row in rows if row["account"] in config.accounts
+    ]  # a table would bring others back by half
+    unexplained = [row for row in rows if not explained(row, config.accounts[row["account"]])]
+    for row in rows:
+        if row not in unexplained:
+            word = output.printable(row["word"])
+            say(f"{row['account']}: “{word}” is explained in the configuration; counts from the next poll")
+    if unexplained:
         say(f"\nTo explain a word, paste into {config.path} (with the meaning that fits):\n")
-        for line in remedy(rows, tables_of(config.path), config.accounts):
+        for line in remedy(unexplained, tables_of(config.path)):
             say(line)
     return OK
 

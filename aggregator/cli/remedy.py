@@ -3,23 +3,21 @@
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aggregator.config import AccountConfig
 
 Row = dict[str, Any]
 MEANINGS = {"status": "with_carrier", "port_out": "action_needed", "reason": "other"}
 """The meaning that is proposed, by word list; a person puts the right one there."""
 
 
-def remedy(
-    rows: list[Row], there: Collection[str] = (), configured: Collection[str] | None = None
-) -> list[str]:
+def remedy(rows: list[Row], there: Collection[str] = ()) -> list[str]:
     """The lines that give each word a meaning, under the table they belong to. A table that is `there` already
-    must not be written again: its lines say below which they belong. Accounts that are not `configured` are
-    left out: a table would bring them back by half."""
+    must not be written again: its lines say below which they belong."""
     tables: dict[str, dict[str, str]] = {}
     for row in rows:
-        if configured is not None and row["account"] not in configured:
-            continue
         sub = "" if row["vocabulary"] == "status" else f".{row['vocabulary']}"
         table = f"accounts.{row['account']}.statuses{sub}"
         line = f'"{escaped(row["word"])}" = "{MEANINGS.get(row["vocabulary"], "pending")}"'
@@ -29,6 +27,21 @@ def remedy(
         lines.append(f"# below the [{table}] that is there:" if table in there else f"[{table}]")
         lines += [line if word else f"# cannot be explained: {line}" for word, line in words.items()]
     return lines
+
+
+def explained(row: Row, account: "AccountConfig") -> bool:
+    """Whether the account's words, as it is configured now, give a word its meaning already."""
+    from aggregator.accounts import account_of
+    from aggregator.core.model import Basis, Vocabulary
+    from aggregator.core.normalise import meaning, reason
+
+    words, vocabulary = account_of(account).words, Vocabulary(row["vocabulary"])
+    found = (
+        reason(row["word"], words)
+        if vocabulary is Vocabulary.REASON
+        else meaning(row["word"], vocabulary, words)
+    )
+    return found.basis is not Basis.NONE
 
 
 def tables_of(path: Path) -> set[str]:

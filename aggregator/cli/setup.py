@@ -45,6 +45,11 @@ def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
     return [account for account in found if account.enabled or names]
 
 
+def nothing_to_poll(config: Config) -> ConfigError:
+    """What is wrong with a configuration without any account in use, and what to do."""
+    return ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
+
+
 @contextmanager
 def store(config: Config) -> Iterator["Store"]:
     """The database to write, closed cleanly."""
@@ -61,11 +66,11 @@ def store(config: Config) -> Iterator["Store"]:
 
 
 @contextmanager
-def reader() -> Iterator["Reader"]:
+def reader(config: Config | None = None) -> Iterator["Reader"]:
     """The database to read; no secret of an account is touched."""
     from aggregator.store.queries import open_reader
 
-    config = configuration()
+    config = config or configuration()
     opened = open_reader(database_url(config, os.environ), config.database.schema)
     try:
         yield opened

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aggregator import accounts, publish
 from aggregator.backfill import backfill
-from aggregator.cli import setup
+from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, DENIED, OK, TRY_LATER, say
 from aggregator.core.findings import Recorded
 from aggregator.errors import AccessDenied, Refused, Stopped
@@ -97,7 +97,6 @@ def _shown(name: str) -> Iterator[_Bar]:
     if not sys.stderr.isatty():
         yield _lines(name, counts)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -107,7 +106,7 @@ def _shown(name: str) -> Iterator[_Bar]:
         TextColumn("{task.fields[counts]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=output.console(stderr=True)) as progress:
         task = progress.add_task(name, total=1.0, counts="")
 
         def bar(share: float, orders: int, events: int, changes: int) -> None:

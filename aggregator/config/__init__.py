@@ -96,7 +96,7 @@ def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
     looked = ", ".join(map(str, places))
     raise ConfigError(
         f"no configuration file (looked at {looked}); "
-        "to make one, type: porting-aggregator config example > config/aggregator.toml"
+        "to make one, type: mkdir -p config && porting-aggregator config example > config/aggregator.toml"
     )
 
 

@@ -1,7 +1,7 @@
 """What the read-only verbs ask: the `v1_` views, with bound filters and sort columns from a fixed list."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -122,12 +122,12 @@ class Reader:
         after: int | None = None,
         limit: int | None = None,
         newest: bool = False,
+        without: Collection[str] = (),
     ) -> list[Row]:
         """Rows of a view, oldest or most pressing first; with `newest`, the last `limit` rows of that order.
-        Never more than `LARGEST`."""
+        Never more than `LARGEST`. Of changes, those of other attributes than the columns `without`."""
         limit = min(limit or LARGEST, LARGEST)
-        rows = list(self.query(*self._asked(view, filters, since, until, after, limit, newest)))
-        return rows[::-1] if newest else rows
+        return list(self.query(*self._asked(view, filters, since, until, after, limit, newest, without)))
 
     def each(
         self,
@@ -137,9 +137,11 @@ class Reader:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
+        newest: bool = False,
     ) -> Iterator[Row]:
-        """The rows of a view one by one, as many as there are, of which only a few are in memory at a time."""
-        statement, values = self._asked(view, filters, since, until, None, limit, False)
+        """The rows of a view one by one, as many as there are, of which only a few are in memory at a time;
+        with `newest`, the last `limit` of them."""
+        statement, values = self._asked(view, filters, since, until, None, limit, newest)
         with self._connected() as connection:
             streaming = connection.execution_options(yield_per=PORTION)
             with streaming.execute(text(statement), values) as found:
@@ -155,6 +157,7 @@ class Reader:
         after: int | None,
         limit: int | None,
         newest: bool,
+        without: Collection[str] = (),
     ) -> tuple[str, dict[str, object]]:
         """The statement that asks for these rows, and its values."""
         known = VIEWS[view]
@@ -171,14 +174,18 @@ class Reader:
         if after is not None:
             where.append("seq > :after")
             values["after"] = after
-        order = (
-            known.order
-            if not newest
-            else ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
-        )
+        if without:
+            hidden = {f"without_{number}": name for number, name in enumerate(sorted(without))}
+            named = ", ".join(f":{name}" for name in hidden)
+            where.append(f"not (kind = 'attribute_changed' and field in ({named}))")
+            values |= hidden
         query = f"select * from {known.name}"
         query += f" where {' and '.join(where)}" if where else ""
-        return query + f" order by {order}" + (f" limit {min(limit, MANY)}" if limit else ""), values
+        bound = f" limit {min(limit, MANY)}" if limit else ""
+        if newest and bound:
+            back = ", ".join(f"{part.strip()} desc" for part in known.order.split(","))
+            query, bound = f"select * from ({query} order by {back}{bound}) as newest", ""
+        return f"{query} order by {known.order}{bound}", values
 
     def query(self, statement: str, values: Mapping[str, object]) -> Iterator[Row]:
         """Run one of our own statements and give its rows as plain values."""
@@ -243,14 +250,21 @@ class Reader:
 
 
 def _where(known: View, filters: Mapping[str, object]) -> tuple[list[str], dict[str, object]]:
-    """The conditions of some filters; those of columns that the view lacks speak of the rows' orders."""
+    """The conditions of some filters (of a list, any value will do); those of columns that the view lacks speak of the rows' orders."""
     for name in filters:
         if name not in known.columns | OF_ORDERS:
             raise ValueError(f"{known.name} has no filter {name}")
-    where = [f"{name} = :{name}" for name in filters if name in known.columns]
-    if foreign := [f"{name} = :{name}" for name in filters if name not in known.columns]:
+    where, foreign, values = list[str](), list[str](), dict[str, object]()
+    for name, value in filters.items():
+        many = (
+            {f"{name}_{n}": one for n, one in enumerate(value)} if isinstance(value, list) else {name: value}
+        )
+        values |= many
+        condition = f"{name} in ({', '.join(f':{bound}' for bound in many)})"
+        (where if name in known.columns else foreign).append(condition)
+    if foreign:
         where.append(f"{known.owner} in (select {known.owner} from v1_orders where {' and '.join(foreign)})")
-    return where, dict(filters)
+    return where, values
 
 
 def plain(name: str, value: object) -> object:
