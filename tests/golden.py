@@ -35,6 +35,8 @@ LEFT_OUT = frozenset(
         "urgency",
         "display_group",
         "deadline_at",
+        "is_stuck",
+        "stuck_since",
         "deadline_kind",
         "provider",
         "account",

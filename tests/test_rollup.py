@@ -251,6 +251,18 @@ def test_an_order_that_ended_unported_ended_with_its_last_number() -> None:
     assert ported(order_of(*told)) == (None, None, hour(4))
 
 
+def test_history_entries_of_all_numbers_say_when_an_order_was_submitted_and_first_scheduled() -> None:
+    seen = fone(9, "Queued", lines(n01="Queued", n02="Queued"))
+    one, two = entry(3, AU_A, "Queued"), entry(4, AU_B, "Queued")
+    assert order_of(seen, one).submitted_at == hour(9), "one of two is not enough"
+    assert order_of(seen, one, two).submitted_at == hour(4)
+    agreed = entry(5, AU_A, "Scheduled"), entry(6, AU_B, "Scheduled")
+    ended = fone(9, "Completed", lines(n01="Completed", n02="Completed"))
+    order = order_of(one, two, *agreed, ended)
+    assert (order.submitted_at, order.first_scheduled_at) == (hour(4), hour(6)), "only its end was seen"
+    assert order_of(ended).submitted_at is None
+
+
 def test_a_port_in_was_submitted_when_it_left_our_hands_and_a_port_out_never_was() -> None:
     assert order_of(event(1, "draft"), event(2, "in-process"), event(3, "submitted")).submitted_at == hour(2)
     assert order_of(event(1, "draft"), event(3, "submitted")).submitted_at == hour(3)

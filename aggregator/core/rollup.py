@@ -5,7 +5,7 @@ it belongs.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar, cast
@@ -94,8 +94,8 @@ def _order(
         submission_cycle=_cycles(runs),
         foc_changes=_foc_changes(told.trails.get("confirmed", ())),
         created_at=_facet(told, "created", datetime),
-        submitted_at=_submitted(ref, runs),
-        first_scheduled_at=next((run.first[0] for run in runs if run.state is State.SCHEDULED), None),
+        submitted_at=_submitted(ref, runs, told, gone),
+        first_scheduled_at=_first(runs, (State.SCHEDULED,), told, gone),
         ended_at=ended_at,
         end_cause=_end_cause(ref, runs, state),
         state_since=since,
@@ -108,12 +108,27 @@ def _codes(status: Status) -> tuple[str, ...]:
     return tuple(sorted({reason.meaning.code for reason in status.reasons if reason.meaning}))
 
 
-def _submitted(ref: OrderRef, runs: Sequence[Run]) -> datetime | None:
+def _submitted(ref: OrderRef, runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
     """When we handed a port-in over; a port-out is submitted by others, and where is not told."""
     if ref.direction is Direction.PORT_OUT:
         return None
-    handed_over = (State.WITH_PROVIDER, State.WITH_CARRIER)
-    return next((run.first[0] for run in runs if run.state in handed_over), None)
+    return _first(runs, (State.WITH_PROVIDER, State.WITH_CARRIER), told, gone)
+
+
+def _first(
+    runs: Sequence[Run], states: Collection[State], told: Told, gone: Mapping[str, Stamp]
+) -> datetime | None:
+    """When the order first came into one of these states. Where that was only observed, or not at all, but was
+    announced of each of its numbers, the last of those says it better."""
+    here = next((run for run in runs if run.state in states), None)
+    if here and here.event:
+        return here.first[0]
+    lives = [next((run for run in life if run.state in states), None) for life in _lives(told, gone)]
+    announced = [run.event[0] for run in lives if run and run.event]
+    seen = [here.first[0]] if here else []
+    if not announced or len(announced) < len(lives):
+        return seen[0] if seen else None
+    return min([max(announced), *seen])
 
 
 def _cycles(runs: Sequence[Run]) -> int:
