@@ -78,6 +78,22 @@ def event(
 
 
 @app.command()
+def replay(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would differ; exit status 1 if anything.")
+    ] = False,
+) -> int:
+    """Rebuild what follows from the stored facts, with the words as they are now, and print each difference.
+    Ctrl-C stops it (exit status 75); the next call goes on where it was.
+
+    Examples: [bold]porting-aggregator replay --dry-run[/] · [bold]porting-aggregator replay[/]
+    """
+    from aggregator.cli.replaying import replay_all
+
+    return replay_all(dry_run)
+
+
+@app.command()
 def check(
     online: Annotated[bool, typer.Option("--online", help="Make one cheap call for each account.")] = False,
 ) -> int:
