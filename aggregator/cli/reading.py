@@ -8,6 +8,7 @@ import typer
 from aggregator.cli import output
 from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
+from aggregator.cli.past import AsOf, orders_then
 from aggregator.cli.remedy import remedy, tables_of
 
 __all__ = ["remedy"]
@@ -72,7 +73,9 @@ def waiting(asked: Filters) -> int:
 @app.command(rich_help_panel=READ)
 @filtered
 def orders(
-    asked: Filters, all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False
+    asked: Filters,
+    all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False,
+    as_of: AsOf = None,
 ) -> int:
     """The orders that are open (with --all: every order), most recently changed first.
 
@@ -84,6 +87,10 @@ def orders(
     )
     columns += " deleted_at" if all else ""
     only_open = {} if all or asked.state is not None else {"is_open": True}
+    if as_of is not None:
+        rows, whole = orders_then(asked, as_of, {**asked.columns(), **only_open})
+        output.lines(rows) if asked.json else output.table(rows, columns.split(), "no such order was known")
+        return OK if whole else BAD_NEWS
     show_rows(asked, "orders", columns, "no such order", only_open)
     return OK
 
