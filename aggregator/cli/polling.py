@@ -78,6 +78,22 @@ def event(
 
 
 @app.command()
+def cancel(
+    order: Annotated[
+        str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for leave.")] = False,
+) -> int:
+    """Ask the provider, once, to cancel an order (Telnyx port-ins). Off unless the account has allow_actions.
+
+    Example: [bold]porting-aggregator cancel sr_10b316[/]
+    """
+    from aggregator.cli.cancelling import cancel_one
+
+    return cancel_one(order, yes)
+
+
+@app.command()
 def replay(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would differ; exit status 1 if anything.")

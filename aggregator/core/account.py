@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
-from aggregator.core.model import Ask, Direction, Meaning, Page, Reading, Reason, Request, Vocabulary
+from aggregator.core.model import (
+    Ask,
+    Direction,
+    Meaning,
+    OrderRef,
+    Page,
+    Reading,
+    Reason,
+    Request,
+    Vocabulary,
+)
 
 # --- providers ------------------------------------------------------------------------------------------
 
@@ -64,6 +74,15 @@ class Options:
     keep_comments: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """How a provider is asked to cancel an order: the request (None for an order it has no call for), and the
+    time before the FOC date in which it refuses."""
+
+    request: Callable[[OrderRef], Request | None]
+    lock: timedelta | None = None
+
+
 KeepTree: TypeAlias = Mapping[str, "KeepTree"]
 """Which fields of a JSON object may be stored; an empty tree keeps a plain value."""
 
@@ -90,8 +109,9 @@ class Adapter:
     auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
+    cancel: Cancelling | None = None
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
-    the credential is good."""
+    the credential is good. `cancel`: how to ask for a cancellation, where the provider has a call for it."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-o
 
 from datetime import timedelta
 
-from aggregator.adapter import Adapter, Auth, Direction, FeedDefaults, FeedKind, Listing, Pacing
+from aggregator.adapter import Adapter, Auth, Cancelling, Direction, FeedDefaults, FeedKind, Listing, Pacing
 from aggregator.providers.telnyx.pages import KEEP, read
-from aggregator.providers.telnyx.requests import plan
+from aggregator.providers.telnyx.requests import cancel, plan
 from aggregator.providers.telnyx.words import REASONS, WORDS
 
 
@@ -42,4 +42,6 @@ ADAPTER = Adapter(
     read=read,
     pacing=Pacing(),
     check=Listing("exception_types"),
+    # https://developers.telnyx.com/docs/numbers/porting/cancel-port-order
+    cancel=Cancelling(cancel, lock=timedelta(hours=48)),
 )
