@@ -193,6 +193,17 @@ def test_history_entries_of_all_numbers_say_when_the_order_ported() -> None:
     assert ported(order_of(one, seen, two, told)) == (hour(5), "event", hour(5)), "the order's own event wins"
 
 
+def test_history_entries_of_all_numbers_say_since_when_the_order_is_where_it_is() -> None:
+    seen = fone(9, "Rejected", lines(n01="Rejected", n02="Rejected"))
+    one, two = entry(3, "+61255500101", "Rejected"), entry(4, "+61255500102", "Rejected")
+    order = order_of(fone(1, "Queued", lines(n01="Queued", n02="Queued")), one, seen)
+    assert (order.state_since, order.waiting_since) == (hour(9), hour(9)), "one of two is not enough"
+    order = order_of(fone(1, "Queued", lines(n01="Queued", n02="Queued")), one, seen, two)
+    assert (order.state_since, order.waiting_since, order.waiting_on) == (hour(4), hour(4), "us")
+    late = entry(11, "+61255500102", "Rejected")
+    assert order_of(one, seen, late).state_since == hour(9), "never later than it was seen"
+
+
 def test_only_what_was_announced_says_when_a_number_moved() -> None:
     told = [
         fone(1, "Queued", lines(n01="Completed", n02="Queued")),

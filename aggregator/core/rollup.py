@@ -52,7 +52,7 @@ def _order(
 ) -> Order:
     status = statuses[-1][1] if statuses else Status(None)
     state = state_of(status)
-    since = runs[-1].first[0] if runs else None
+    since = _since(runs, told, gone)
     waiting = waits(ref.direction, statuses, told, gone)
     requested, confirmed = _facet(told, "requested", Moment), _facet(told, "confirmed", Moment)
     losing = _facet(told, "losing", Carrier) or Carrier()
@@ -73,7 +73,7 @@ def _order(
         raw_status=status.raw,
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
         waiting_on=waiting.on,
-        waiting_since=waiting.since,
+        waiting_since=since if runs and waiting.since == runs[-1].first[0] else waiting.since,
         why=why(ref.direction, state, status, waiting.needs, waiting.on),
         reasons=_codes(status),
         is_open=state not in TERMINAL and deleted_at is None,
@@ -130,6 +130,24 @@ def _foc_changes(trail: Trail[Moment | None]) -> int:
     return sum(before != after for before, after in pairwise(dates))
 
 
+def _lives(told: Told, gone: Mapping[str, Stamp]) -> list[list[Run]]:
+    """The states that each of the order's numbers has gone through by itself."""
+    return [runs_of(n.trails.get("status", ())) for key, n in told.numbers.items() if key not in gone]
+
+
+def _since(runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
+    """Since when the order is where it is. Where that was only observed but was announced of each of its
+    numbers, the last of those says it better."""
+    if not runs:
+        return None
+    here = runs[-1]
+    lives = [life[-1] if life else None for life in _lives(told, gone)]
+    announced = [life.event[0] for life in lives if life and life.event and life.state is here.state]
+    if here.event or not announced or len(announced) < len(lives):
+        return here.first[0]
+    return min(here.first[0], max(announced))
+
+
 def _ends(
     runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]
 ) -> tuple[datetime | None, datetime | None, str | None]:
@@ -141,7 +159,7 @@ def _ends(
     source = None if moved is None else "event" if moved.event else "observed"
     if all(run is None or run.event for run in (ended, moved)):
         return ended_at, ported_at, source
-    lives = [runs_of(n.trails.get("status", ())) for key, n in told.numbers.items() if key not in gone]
+    lives = _lives(told, gone)
     ends = [life[-1] for life in lives if life and life[-1].state in TERMINAL and life[-1].event]
     if not ends or len(ends) < len(lives):
         return ended_at, ported_at, source
