@@ -10,6 +10,7 @@ from aggregator.core.account import (
     Options,
     Pacing,
 )
+from aggregator.core.clocks import Clock, CountedFrom
 from aggregator.core.documents import document, keep, masked
 from aggregator.core.model import (
     NOT_TOLD,
@@ -65,6 +66,7 @@ from aggregator.core.reading import (
     text,
     whole,
 )
+from aggregator.core.stuck import Usual
 from aggregator.errors import PageChanged
 
 API = 1
@@ -80,7 +82,9 @@ __all__ = [
     "Cancelling",
     "Carrier",
     "Carriers",
+    "Clock",
     "Comment",
+    "CountedFrom",
     "Dates",
     "Direction",
     "Events",
@@ -111,6 +115,7 @@ __all__ = [
     "Source",
     "State",
     "Status",
+    "Usual",
     "Vocabulary",
     "WaitingOn",
     "Want",

@@ -57,7 +57,7 @@ def then(url: str, at: float, *facts: Any, **operator: Meaning) -> list[Then]:
             acme.record(fact)
         knowing = account(name="acme", operator={Vocabulary.PORT_IN: operator})
         reader = acme.reader()
-        past = Past(reader, {"acme": knowing.words}, hour(at), timedelta(days=14))
+        past = Past(reader, {"acme": knowing}, hour(at), timedelta(days=14))
         found = list(past.orders(reader.select("orders")))
         assert past.unanswered == []
         reader.close()

@@ -47,8 +47,8 @@ def past(reader: "Reader", at: datetime) -> "Past":
     from aggregator.store.past import Past
 
     config = setup.configuration()
-    words = {name: account_of(account).words for name, account in config.accounts.items()}
-    return Past(reader, words, at, config.waiting.keep_ended)
+    accounts = {name: account_of(account) for name, account in config.accounts.items()}
+    return Past(reader, accounts, at, config.waiting.keep_ended)
 
 
 def orders_then(asked: Filters, at: datetime, wanted: Mapping[str, object]) -> tuple[list[Row], bool]:

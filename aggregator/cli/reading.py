@@ -64,7 +64,7 @@ def waiting(asked: Filters) -> int:
     """
     columns = (
         "urgency customer_reference numbers_total provider direction why waiting_since deadline_at "
-        "provider_order_id"
+        "stuck_since provider_order_id"
     )
     show_rows(asked, "waiting", columns, "nothing waits for us")
     return OK
@@ -76,6 +76,9 @@ def orders(
     asked: Filters,
     all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False,
     as_of: AsOf = None,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="Only those longer in their state than is usual.")
+    ] = False,
 ) -> int:
     """The orders that are open (with --all: every order), most recently changed first.
 
@@ -83,15 +86,18 @@ def orders(
     """
     columns = (
         "customer_reference numbers_total provider direction state raw_status waiting_on state_since "
-        "confirmed_foc_on provider_order_id"
+        "confirmed_foc_on stuck_since provider_order_id"
     )
     columns += " deleted_at" if all else ""
-    only_open = {} if all or asked.state is not None else {"is_open": True}
+    only: dict[str, object] = {} if all or asked.state is not None else {"is_open": True}
     if as_of is not None:
-        rows, whole = orders_then(asked, as_of, {**asked.columns(), **only_open})
+        if stuck:
+            raise typer.BadParameter("--stuck does not go with it", param_hint="--as-of")
+        rows, whole = orders_then(asked, as_of, {**asked.columns(), **only})
         output.lines(rows) if asked.json else output.table(rows, columns.split(), "no such order was known")
         return OK if whole else BAD_NEWS
-    show_rows(asked, "orders", columns, "no such order", only_open)
+    only |= {"is_stuck": True} if stuck else {}
+    show_rows(asked, "orders", columns, "no order is stuck" if stuck else "no such order", only)
     return OK
 
 

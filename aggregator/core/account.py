@@ -1,11 +1,12 @@
 """What a provider is to us, and one account at it: data and two pure functions, no secret and no URL with one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+from aggregator.core.clocks import Clock
 from aggregator.core.model import (
     Ask,
     Direction,
@@ -15,8 +16,10 @@ from aggregator.core.model import (
     Reading,
     Reason,
     Request,
+    State,
     Vocabulary,
 )
+from aggregator.core.stuck import Usual
 
 # --- providers ------------------------------------------------------------------------------------------
 
@@ -110,8 +113,12 @@ class Adapter:
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
     cancel: Cancelling | None = None
+    clocks: tuple[Clock, ...] = ()
+    usual: Mapping[tuple[Direction, State], Usual] = field(default_factory=dict)
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
-    the credential is good. `cancel`: how to ask for a cancellation, where the provider has a call for it."""
+    the credential is good. `clocks`: what the provider does by itself, and when. `usual`: how
+    long its orders stay in a state before they are stuck. `cancel`: how to ask for a cancellation, where the
+    provider has a call for it."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------
@@ -155,3 +162,5 @@ class Account:
     feeds: Mapping[str, Feed]
     label: str = ""
     allow_actions: bool = False
+    stuck: Mapping[str, timedelta] = field(default_factory=dict)
+    """`stuck`: the usual time in a state, where the operator wrote one."""

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.exc import DBAPIError
 
-from aggregator.core.account import Words
+from aggregator.core.account import Account
+from aggregator.core.clocks import clocks
 from aggregator.core.fold import fold
 from aggregator.core.model import Direction, Fact, OrderRef, Source
 from aggregator.core.normalise import normalise
@@ -54,10 +55,10 @@ class Past:
     """A reader of the database as of one moment."""
 
     def __init__(
-        self, reader: Reader, words: Mapping[str, Words], at: datetime, keep_ended: timedelta
+        self, reader: Reader, accounts: Mapping[str, Account], at: datetime, keep_ended: timedelta
     ) -> None:
         self.reader = reader
-        self.words = words
+        self.accounts = accounts
         self.at = at.astimezone(UTC)
         self.keep_ended = keep_ended
         self.unanswered: list[str] = []
@@ -85,11 +86,11 @@ class Past:
         facts: dict[str, list[Fact]] = {}
         for said in several(connection, query.where(fact.c.read_at <= self.at), order.c.order_id, rows):
             row = rows[said.order_id]
-            words = self.words.get(row["account"])
-            if words is not None:
-                facts.setdefault(said.order_id, []).append(normalise(_fact(row, said), words))
+            account = self.accounts.get(row["account"])
+            if account is not None:
+                facts.setdefault(said.order_id, []).append(normalise(_fact(row, said), account.words))
         for name, row in rows.items():
-            if row["account"] not in self.words:
+            if row["account"] not in self.accounts:
                 self._unanswered(f"{row['account']}: not configured any more, so its words are not known")
             elif name not in facts:
                 self._unanswered(f"{name}: its facts of that time were pruned")
@@ -115,12 +116,12 @@ class Past:
         return {row.order_id: row for row in several(connection, query, order.c.order_id, rows)}
 
     def _order(self, row: View, standing: Standing, facts: list[Fact], changed: Row[Any] | None) -> View:
-        order = standing.order
+        order, account = standing.order, self.accounts[row["account"]]
         looks = [fact.read_at for fact in facts if fact.source is Source.SNAPSHOT]
         said: View = {column.name: getattr(order, column.name) for column in fields(Order)}
-        said |= judged(order, self.at, self.keep_ended)
+        said |= judged(order, clocks(order, standing.ref.direction, account), self.at, self.keep_ended)
         said |= {
-            "map_version": self.words[row["account"]].version,
+            "map_version": account.words.version,
             "reasons": list(order.reasons),
             "last_read_ok_at": max(looks, default=None),
             "last_seq": changed.seq if changed else None,

@@ -20,6 +20,7 @@ from aggregator.core.states import TERMINAL
 from aggregator.errors import ConfigError
 from aggregator.store import engine as engines
 from aggregator.store import lease, progress, schema, wanted
+from aggregator.store.clocks import wind
 from aggregator.store.record import record
 from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
@@ -116,6 +117,7 @@ class Store:
             row |= {"consecutive_failures": 0, "skew_s": 0.0, "pages": 0}
             upsert(tx, FeedRow, ("account_id", "feed"), [row], only=tuple(known))
         self._forget_known_words(tx, account, account_id)
+        wind(tx, account, account_id)
 
     def _forget_known_words(self, tx: Connection, account: Account, account_id: int) -> None:
         """A word that somebody has explained since is not unknown any more."""

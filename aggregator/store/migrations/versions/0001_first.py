@@ -179,6 +179,9 @@ def upgrade() -> None:
         sa.Column("state_since", UTCDateTime(), nullable=True),
         sa.Column("deadline_at", UTCDateTime(), nullable=True),
         sa.Column("deadline_kind", AutoString(), nullable=True),
+        sa.Column("deadline_presses", sa.Boolean(), nullable=False),
+        sa.Column("stuck_at", UTCDateTime(), nullable=True),
+        sa.Column("clock_version", AutoString(), nullable=False),
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
@@ -359,6 +362,8 @@ def upgrade() -> None:
         sa.Column("ported_at", UTCDateTime(), nullable=True),
         sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.Column("portability_status", AutoString(), nullable=True),
+        sa.Column("requirements_status", AutoString(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_pk"],
