@@ -1,6 +1,15 @@
 """The stable face that adapters import, ours and other people's. It only grows while `API` stays the same."""
 
-from aggregator.core.account import Adapter, Auth, FeedDefaults, FeedKind, KeepTree, Options, Pacing
+from aggregator.core.account import (
+    Adapter,
+    Auth,
+    Cancelling,
+    FeedDefaults,
+    FeedKind,
+    KeepTree,
+    Options,
+    Pacing,
+)
 from aggregator.core.clocks import Clock, CountedFrom
 from aggregator.core.documents import document, keep, masked
 from aggregator.core.model import (
@@ -70,6 +79,7 @@ __all__ = [
     "Ask",
     "Auth",
     "Basis",
+    "Cancelling",
     "Carrier",
     "Carriers",
     "Clock",

@@ -169,7 +169,9 @@ class Fetcher:
 
     def __call__(self, request: Request) -> Page:
         """Fetch one page, with retries. Raises a FetchError (RateLimited among them), AccessDenied, Refused,
-        or Stopped."""
+        or Stopped. What is no GET is tried once: after a FetchError nobody knows whether it was taken."""
+        if request.method != "GET":
+            return self._once(request)
         end = self._monotonic() + self._overall_s
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((_Passing, RateLimited)),
@@ -185,9 +187,9 @@ class Fetcher:
 
     def _once(self, request: Request) -> Page:
         self._pace()
-        where = f"GET {self._place}{request.path}"
+        where = f"{request.method} {self._place}{request.path}"
         if not _PATH.fullmatch(request.path):  # it may hold an id that the provider gave us
-            raise Refused(f"GET {self._place}: not a path we would ask for", 400)
+            raise Refused(f"{request.method} {self._place}: not a path we would ask for", 400)
         headers = {self._header: self._authorization()}
         self.requests += 1
         try:
@@ -217,7 +219,7 @@ class Fetcher:
             if self._closed.is_set():
                 raise Stopped
             with self._client.stream(
-                "GET", url, params=list(request.params), headers=headers, extensions=options
+                request.method, url, params=list(request.params), headers=headers, extensions=options
             ) as reply:
                 coding = reply.headers.get("content-encoding", "identity")
                 if coding.lower() not in ("", "identity"):

@@ -122,7 +122,14 @@ def test_every_value_of_a_closed_or_known_set_is_documented() -> None:
     text = CONSUMERS.read_text("utf-8")
     words = {str(word) for kind in (State, WaitingOn, Basis, Direction, Vocabulary) for word in kind}
     words |= set(KINDS.values()) | set(REASON_WORDS)
-    words |= {"order_seen", "number_added", "number_removed", "comment_added", "document_changed"}
+    words |= {
+        "order_seen",
+        "number_added",
+        "number_removed",
+        "comment_added",
+        "document_changed",
+        "cancel_asked",
+    }
     words |= {"order_deleted", "order_reappeared", "attribute_changed", "raw_status_changed"}
     assert {word for word in words if f"`{word}`" not in text} == set()
 

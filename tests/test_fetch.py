@@ -415,6 +415,25 @@ def test_it_is_given_up_after_four_tries(serve: Serve, fetcher: Make) -> None:
     assert all(0 <= pause <= most for pause, most in zip(time.slept, (1, 2, 4), strict=True))
 
 
+DO = Request("/porting_orders/x/actions/cancel", method="POST")
+ONCE = {"passes": reply(503), "limited": reply(429, Retry_After="1"), "torn": torn(HEAD), "hangs": hanging()}
+
+
+@pytest.mark.parametrize("trouble", ONCE)
+def test_what_changes_something_is_tried_once(serve: Serve, fetcher: Make, trouble: str) -> None:
+    time, server = Time(), serve(ONCE[trouble], reply())
+    error = failure(fetcher(server.url, time=time, total_s=0.2), FetchError, DO)
+    assert (len(server.requests), time.slept) == (1, [])
+    assert str(error).startswith("POST 127.0.0.1")
+
+
+def test_a_post_goes_out_with_an_empty_body(serve: Serve, fetcher: Make) -> None:
+    server = serve(reply(200, b"{}"))
+    assert fetcher(server.url)(DO).request == DO
+    assert server.lines == ["POST /v2/porting_orders/x/actions/cancel HTTP/1.1"]
+    assert server.header("Content-Length") == "0"
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -17,6 +17,7 @@ MAY = {
     "sweep": "core errors",
     "poll": "core errors sweep",
     "backfill": "core errors poll sweep",
+    "cancel": "core errors sweep",
     "once": "core errors poll sweep",
     "credentials": "errors",
     "logs": "errors",

@@ -255,6 +255,7 @@ def test_a_year_one_of_a_provider_is_shown_and_breaks_nothing(screen: Shown) -> 
         ("number_removed", "is_current", "true", "false", "is current: true → false"),
         ("comment_added", "comment", None, "c-1", "a new comment"),
         ("document_changed", "documents", None, None, "a document was changed"),
+        ("cancel_asked", None, None, None, "we asked to cancel it"),
         ("state_changed", "state", "draft", "with_provider", "state: draft → with provider"),
         ("raw_status_changed", "raw_status", "a", "b_c", "raw status: “a” → “b_c”"),
         ("reasons_changed", "reasons", "[]", '["pin_invalid","new_one"]', "reasons: PIN wrong, new one"),

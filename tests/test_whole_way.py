@@ -28,6 +28,7 @@ from aggregator.core.account import Account
 from aggregator.core.findings import Findings, Progress, Recorded
 from aggregator.fetch import Fetcher
 from aggregator.once import Polled, Verdict, held, poll_once
+from aggregator.store.replay import compare
 from aggregator.store.store import Lease, Store, open_store
 
 RUN_RECORD = {"feed", "lease"}
@@ -165,6 +166,13 @@ def assert_true(here: Way) -> None:
             assert_telnyx(here, name, credential.world)
         else:
             assert_fone(here, name, credential.world)
+    assert_nothing_to_replay(here)
+
+
+def assert_nothing_to_replay(here: Way) -> None:
+    for ours in here.accounts.values():
+        for found in compare(here.store.engine, ours, here.clock(ours.name)):
+            assert not found.differences
 
 
 def assert_telnyx(here: Way, name: str, world: Telnyx) -> None:
@@ -401,6 +409,7 @@ def test_a_process_killed_between_any_two_commits_goes_on_where_it_was(
                 except Killed:
                     kills += 1
         assert kills > 8
+        assert_nothing_to_replay(here)
         here.store.dies_at = None
         here.pass_time(HOUR)
         here.settle()

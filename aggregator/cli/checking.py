@@ -30,7 +30,7 @@ def check_all(online: bool, json: bool = False) -> int:
         else:
             typer.echo(f"{name:<14} {_word(code)}  {text}")
         codes.append(code)
-    for warning in (*twins(config), *not_yet(config)):
+    for warning in (*reworded(config), *twins(config), *not_yet(config)):
         say(warning)
     worst = {code for code in codes if code != OK}
     return combined(sorted(worst)) if worst else OK
@@ -94,6 +94,33 @@ def _account(config: Config, chosen: AccountConfig, online: bool) -> tuple[int, 
         return BAD_NEWS, str(error)
     except ProviderError as error:
         return TRY_LATER, str(error)
+
+
+def reworded(config: Config) -> list[str]:
+    """A warning for each account whose orders were last written with other words than the present ones."""
+    from aggregator.store.queries import open_reader
+
+    warnings = []
+    older = "select count(*) as orders from v1_orders where account = :account and map_version <> :version"
+    try:
+        url = database_url(config, os.environ)
+        reader = open_reader(url, config.database.schema)
+    except ConfigError:
+        return []  # none yet, or told already
+    try:
+        for account in config.accounts.values():
+            version = accounts.account_of(account).words.version
+            (found,) = reader.query(older, {"account": account.name, "version": version})
+            if found["orders"]:
+                warnings.append(
+                    f"warning: {account.name}: words changed since the last replay ({found['orders']} orders "
+                    "were written with others); type: porting-aggregator replay --dry-run"
+                )
+    except StoreError:
+        return []  # told already
+    finally:
+        reader.close()
+    return warnings
 
 
 def twins(config: Config) -> list[str]:

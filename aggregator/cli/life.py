@@ -11,8 +11,10 @@ from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.history import Life, Moment, history, read
 from aggregator.cli.opening import opened
+from aggregator.cli.past import AsOf, has, life_then, past, timeline_then
 
 if TYPE_CHECKING:
+    from aggregator.store.past import Then
     from aggregator.store.queries import Reader
 
 Row = dict[str, Any]
@@ -25,23 +27,33 @@ def show(
     order: Annotated[
         str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")
     ],
+    as_of: AsOf = None,
 ) -> int:
     """One order whole: how it stands, its numbers, its reasons, and what happened to it.
 
     Examples: [bold]porting-aggregator show sr_10b316[/] · [bold]porting-aggregator show 5c6263f1 --json[/]
     """
     with opened(asked) as (reader, _):
-        wanted = asked.columns().items()
-        named = (_order(reader, name) for name in reader.orders_named(order))
-        found = [row for row in named if all(row[column] == value for column, value in wanted)]
+        rows = [_order(reader, name) for name in reader.orders_named(order)]
+        then: dict[str, Then] = {}
+        if as_of is not None:
+            known = past(reader, as_of)
+            then = {one.order["order_id"]: one for one in known.orders(rows)}
+            rows = [one.order for one in then.values()]
+            for why in known.unanswered:
+                say(why)
+        found = [row for row in rows if has(row, asked.columns())]
         if len(found) != 1:
-            say(f"no order {order}" if not found else f"{order} means several orders; name one of them:")
+            none = f"no order {order}" + (" was known then" if as_of is not None else "")
+            say(none if not found else f"{order} means several orders; name one of them:")
             for row in found:
                 say(f"  {row['order_id']}  {row['customer_reference'] or ''}  {row['state']}")
             return BAD_NEWS
-        life = read(reader, found[0])
+        one = then.get(found[0]["order_id"])
+        life = life_then(reader, one, as_of) if one and as_of else read(reader, found[0])
         if asked.json:
             timeline = _timeline(reader, asked, order_id=life.order["order_id"])
+            timeline = timeline_then(timeline, life, as_of) if as_of else timeline
             own = _last(asked, [moment for moment in timeline if not _repeated(moment)])
             more = {"numbers": life.numbers, "reasons_held": life.reasons, "comments": life.comments}
             output.lines([{**life.order, **more, "timeline": own}])

@@ -78,6 +78,38 @@ def event(
 
 
 @app.command()
+def cancel(
+    order: Annotated[
+        str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for leave.")] = False,
+) -> int:
+    """Ask the provider, once, to cancel an order (Telnyx port-ins). Off unless the account has allow_actions.
+
+    Example: [bold]porting-aggregator cancel sr_10b316[/]
+    """
+    from aggregator.cli.cancelling import cancel_one
+
+    return cancel_one(order, yes)
+
+
+@app.command()
+def replay(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would differ; exit status 1 if anything.")
+    ] = False,
+) -> int:
+    """Rebuild what follows from the stored facts, with the words as they are now, and print each difference.
+    Ctrl-C stops it (exit status 75); the next call goes on where it was.
+
+    Examples: [bold]porting-aggregator replay --dry-run[/] · [bold]porting-aggregator replay[/]
+    """
+    from aggregator.cli.replaying import replay_all
+
+    return replay_all(dry_run)
+
+
+@app.command()
 def check(
     online: Annotated[bool, typer.Option("--online", help="Make one cheap call for each account.")] = False,
     json: Annotated[

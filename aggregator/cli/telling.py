@@ -73,6 +73,7 @@ TOLD = frozenset(
         "documents",
         "comment",
         "order_seen",
+        "cancel_asked",
     ]
 )
 """Columns that have a way of their own of being told."""
@@ -121,6 +122,8 @@ def change(row: Row) -> str:
         return "number added" + flags(row)
     if kind == "comment_added":
         return "a new comment" + flags(row)
+    if kind == "cancel_asked":
+        return "we asked to cancel it" + flags(row)
     if kind == "document_changed":
         return "a document was changed" + flags(row)
     name = row["field"] or kind
@@ -179,6 +182,8 @@ def _said(rows: Sequence[Row], reasons: Mapping[str, str]) -> Iterator[str]:
             return
         if row["kind"] in ("order_deleted", "order_reappeared"):
             yield GONE if row["kind"] == "order_deleted" else "there again"
+        elif row["kind"] == "cancel_asked":
+            yield "we asked to cancel it"
         elif row["kind"] == "document_changed":
             yield "a document was changed"
     yield from _status(own)

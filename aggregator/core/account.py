@@ -7,7 +7,18 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from aggregator.core.clocks import Clock
-from aggregator.core.model import Ask, Direction, Meaning, Page, Reading, Reason, Request, State, Vocabulary
+from aggregator.core.model import (
+    Ask,
+    Direction,
+    Meaning,
+    OrderRef,
+    Page,
+    Reading,
+    Reason,
+    Request,
+    State,
+    Vocabulary,
+)
 from aggregator.core.stuck import Usual
 
 # --- providers ------------------------------------------------------------------------------------------
@@ -66,6 +77,15 @@ class Options:
     keep_comments: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """How a provider is asked to cancel an order: the request (None for an order it has no call for), and the
+    time before the FOC date in which it refuses."""
+
+    request: Callable[[OrderRef], Request | None]
+    lock: timedelta | None = None
+
+
 KeepTree: TypeAlias = Mapping[str, "KeepTree"]
 """Which fields of a JSON object may be stored; an empty tree keeps a plain value."""
 
@@ -92,11 +112,13 @@ class Adapter:
     auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
+    cancel: Cancelling | None = None
     clocks: tuple[Clock, ...] = ()
     usual: Mapping[tuple[Direction, State], Usual] = field(default_factory=dict)
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
     the credential is good. `clocks`: what the provider does by itself, and when. `usual`: how
-    long its orders stay in a state before they are stuck."""
+    long its orders stay in a state before they are stuck. `cancel`: how to ask for a cancellation, where the
+    provider has a call for it."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------

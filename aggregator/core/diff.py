@@ -78,8 +78,16 @@ def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterato
     if because.comment and (before is None or because.comment.id not in before.told.comments):
         at = because.comment.at or told
         yield Change("comment_added", "comment", None, because.comment.id, occurred_at=at)
+    if because.asked and (before is None or _asked(before) != stamp(because)):
+        yield Change("cancel_asked", occurred_at=told)
     if because.documents_changed and (before is None or because.source_id not in before.told.documents):
         yield Change("document_changed", "documents", occurred_at=told)
+
+
+def _asked(standing: Standing) -> Stamp | None:
+    """The newest fact that shows our asking."""
+    facet = standing.told.facets.get("asked")
+    return facet and facet[0]
 
 
 def _own_values(number: Number) -> tuple[Value, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from aggregator.core.differing import Difference
 from aggregator.core.model import Direction, Fact, Skipped, Want
 
 
@@ -95,3 +96,20 @@ class Recorded:
             max(self.newest_seq, other.newest_seq),
             self.orders + other.orders,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How far a replay of an account is: every order up to the row `done_until` was looked at. The counts are
+    those since it began (`sealed`: orders whose facts were pruned, so nothing can be rebuilt); `differences` and
+    `newest_seq` (0 for none) are those of its last slice."""
+
+    done_until: int = 0
+    orders: int = 0
+    sealed: int = 0
+    differing: int = 0
+    changes: int = 0
+    newest_seq: int = 0
+    share: float = 0.0
+    done: bool = False
+    differences: tuple[Difference, ...] = ()

@@ -60,6 +60,8 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
                     yield name, value
     if fact.deleted is not None:
         yield "existence", not fact.deleted
+    if fact.asked:
+        yield "asked", True
     if isinstance(fact.numbers, Whole):
         yield "list", None
     if fact.link is not None and fact.link.child == fact.order.id:

@@ -145,12 +145,13 @@ Ask: TypeAlias = Window | Listing | Orders | Events
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP GET, relative to the account's base URL. `received` counts the items of the pages before it
-    in its sweep; it never goes over the wire."""
+    """One HTTP request, relative to the account's base URL. `received` counts the items of the pages before it
+    in its sweep; it never goes over the wire. One that is no GET changes something, and is never repeated."""
 
     path: str
     params: tuple[tuple[str, str], ...] = ()
     received: int = field(default=0, compare=False)
+    method: str = "GET"
 
     def param(self, name: str) -> str | None:
         """The first value of a query parameter, or None."""
@@ -335,7 +336,7 @@ class Fact:
 
     `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
     of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
-    look; `announced` is the event of an event.
+    look; `announced` is the event of an event. `asked`: it shows the order as being cancelled because we asked.
     """
 
     order: OrderRef
@@ -360,6 +361,7 @@ class Fact:
     link: Link | None = None
     documents_changed: bool = False
     deleted: bool | None = None
+    asked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

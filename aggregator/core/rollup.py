@@ -97,7 +97,7 @@ def _order(
         submitted_at=_submitted(ref, runs, told, gone),
         first_scheduled_at=_first(runs, (State.SCHEDULED,), told, gone),
         ended_at=ended_at,
-        end_cause=_end_cause(ref, runs, state),
+        end_cause=_end_cause(ref, told, runs, state),
         state_since=since,
         deleted_at=deleted_at,
         deletion_basis=deletion_basis,
@@ -183,9 +183,11 @@ def _ends(
     return ended_at, ported_at, source
 
 
-def _end_cause(ref: OrderRef, runs: Sequence[Run], state: State) -> str | None:
+def _end_cause(ref: OrderRef, told: Told, runs: Sequence[Run], state: State) -> str | None:
     if state is not State.CANCELLED:
         return None
+    if "asked" in told.facets:
+        return "us"
     asked = len(runs) > 1 and runs[-2].state is State.CANCEL_PENDING
     return "us" if asked and ref.direction is Direction.PORT_IN else "unknown"
 

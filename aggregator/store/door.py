@@ -73,7 +73,7 @@ class Door:
             fact = _after(fact, event_at, looked_at)
         kind = "document" if fact.part is Part.ORDER else "numbers_document"
         stands_at: datetime | None = order.get(f"{kind}_as_of")
-        if stands_at is None or order.get(kind) != digest(fact.document or ""):
+        if stands_at is None or fact.asked or order.get(kind) != digest(fact.document or ""):
             return fact
         if fact.as_of < stands_at:
             return fact  # the same words, earlier: since when they hold is news

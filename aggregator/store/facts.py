@@ -67,6 +67,8 @@ def encoded(fact: Fact) -> str:
         said["link"] = [fact.link.parent, fact.link.child]
     if fact.documents_changed:
         said["documents_changed"] = True
+    if fact.asked:
+        said["asked"] = True
     for name in ("steps", "numbers_total", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
@@ -129,6 +131,7 @@ def decoded(
         link=Link(*link) if link else None,
         documents_changed="documents_changed" in said,
         deleted=said.get("deleted"),
+        asked=said.get("asked"),
     )
 
 

@@ -7,8 +7,9 @@ No HTTP, no sleep and no log line in here. Every id is drawn from the one `feed_
 writer's lock, so `seq` is in commit order and nothing a crash leaves can be half.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -16,6 +17,7 @@ from sqlmodel import col
 
 from aggregator.core.account import Account
 from aggregator.core.diff import diff, is_late
+from aggregator.core.differing import Difference, differing
 from aggregator.core.findings import Backfill, Findings, Progress, Recorded
 from aggregator.core.fold import fold, stamp
 from aggregator.core.model import Change, Direction, Fact, OrderRef, Part, Source
@@ -36,14 +38,13 @@ from aggregator.store.rows import (
     digest,
     event_row,
     fact_row,
-    number_of,
     number_row,
     order_id,
-    order_of,
     order_row,
     reason_row,
 )
 from aggregator.store.statements import alter, insert, remove, several, table_of, upsert
+from aggregator.store.stood import stood, unknown_words
 from aggregator.store.tables import (
     ChangeRow,
     CommentRow,
@@ -69,16 +70,21 @@ def record(
     backfill: Backfill | None = None,
 ) -> Recorded:
     """Record one slice. Raises Fenced, and so writes nothing, when another process has taken the account."""
-    lease = select(col(LeaseRow.epoch)).where(col(LeaseRow.account_id) == account_id)
-    if tx.execute(lease.with_for_update(read=True)).scalar() != epoch:
-        raise Fenced(f"account {account.name} was taken over by another process")
-    recorded = _Recording(tx, account, account_id, findings).run(progress)
+    fence(tx, account, account_id, epoch)
+    recorded = Recording(tx, account, account_id, findings).run(progress)
     if backfill is not None:
         progress_rows.walked(tx, account_id, backfill, recorded)
     return recorded
 
 
-class _Recording:
+def fence(tx: Connection, account: Account, account_id: int, epoch: int) -> None:
+    """Raise Fenced when another process has taken the account."""
+    lease = select(col(LeaseRow.epoch)).where(col(LeaseRow.account_id) == account_id)
+    if tx.execute(lease.with_for_update(read=True)).scalar() != epoch:
+        raise Fenced(f"account {account.name} was taken over by another process")
+
+
+class Recording:
     """One transaction's work, step by step."""
 
     def __init__(self, tx: Connection, account: Account, account_id: int, findings: Findings) -> None:
@@ -88,6 +94,7 @@ class _Recording:
         self.findings = findings
         self.facts = sorted(findings.facts, key=stamp)
         self.ids = tx.execute(select(table_of(FeedIdentityRow))).one()._asdict()
+        self.ids_before = dict(self.ids)
         self.covered = progress_rows.covered(tx, account_id)
         self.door = Door(tx, account_id, self.facts)
         self.orders: dict[str, dict[str, Any]] = {}
@@ -95,9 +102,10 @@ class _Recording:
         self.accepted: set[str] = set()
         self.rows = Rows()
         self.batches: dict[tuple[str, datetime], int] = {}
+        self.differences: list[Difference] = []
 
     def run(self, progress: Progress | None) -> Recorded:
-        before = dict(self.ids)
+        """Take the findings in and write down what follows."""
         if self.facts:
             self._know_orders()
             new = self._at_the_door()
@@ -112,11 +120,31 @@ class _Recording:
         given_up = pending.settle(self.accepted, self.orders, self.account.name, self.covered)
         progress_rows.quarantine(self.tx, self.account_id, self.findings, given_up)
         if progress is not None:
-            new_rows = self.ids["newest_seq"] != before["newest_seq"]
+            new_rows = self.ids["newest_seq"] != self.ids_before["newest_seq"]
             progress_rows.advance(self.tx, self.account, self.account_id, progress, new_rows)
-        if self.ids != before:
+        self._count()
+        return self.recorded()
+
+    def replay(self, orders: Iterable[dict[str, Any]]) -> int:
+        """Read all facts of these orders again; returns how many orders have none any more."""
+        for row in orders:
+            self.orders[row["order_id"]] = {**row, "read_before": row["last_read_at"]}
+        self._reread(self._fold_again(set(self.orders)))
+        return len(self.orders.keys() - self.standings.keys())
+
+    def keep(self) -> None:
+        """Write down what a replay found."""
+        self._write()
+        self._count()
+
+    def _count(self) -> None:
+        if self.ids != self.ids_before:
             counters = {name: value for name, value in self.ids.items() if name.startswith("newest_")}
             self.tx.execute(update(FeedIdentityRow).values(counters))
+
+    def recorded(self) -> Recorded:
+        """What this transaction adds."""
+        before = self.ids_before
         return Recorded(
             events=self.ids["newest_event"] - before["newest_event"],
             changes=self.ids["newest_seq"] - before["newest_seq"],
@@ -169,6 +197,14 @@ class _Recording:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
     def _know_standings(self, names: set[str]) -> None:
+        told = self._fold_again(names)
+        version = self.account.words.version
+        self._reread(
+            {name: told[name] for name in sorted(told) if self.orders[name]["map_version"] != version}
+        )
+
+    def _fold_again(self, names: set[str]) -> dict[str, list[Fact]]:
+        """How these orders stand by all their facts; returns the facts."""
         known = {self.orders[name]["id"]: name for name in names if "id" in self.orders.get(name, {})}
         facts: dict[str, list[Fact]] = {}
         table = table_of(FactRow)
@@ -177,8 +213,7 @@ class _Recording:
             facts.setdefault(name, []).append(self._again(row, self.orders[name]))
         for name, told in facts.items():
             self.standings[name] = fold(None, told)
-        stale = {name for name in facts if self.orders[name]["map_version"] != self.account.words.version}
-        self._reread({name: max(facts[name], key=stamp) for name in sorted(stale)})
+        return facts
 
     def _again(self, row: Row[Any], order: dict[str, Any]) -> Fact:
         order["last_fact"] = max(order.get("last_fact", 0), row.id)
@@ -186,27 +221,41 @@ class _Recording:
         fact = decoded(ref, row.source, row.source_id, row.part, row.as_of, row.read_at, row.said)
         return normalise(fact, self.account.words)
 
-    def _reread(self, newest: Mapping[str, Fact]) -> None:
-        """Words changed since these orders were last written: the differences come first, as a replay's."""
-        numbers: dict[int, dict[str, Row[Any]]] = {}
-        table = table_of(NumberRow)
-        pks = {self.orders[name]["id"] for name in newest}
-        for line in several(self.tx, select(table), table.c.order_pk, pks):
-            numbers.setdefault(line.order_pk, {})[line.number_key] = line
-        for name, fact in newest.items():
-            row, after = self.orders[name], self.standings[name]
-            told = {
-                key: number_of(line._asdict(), after.numbers[key].own)
-                for key, line in numbers.get(row["id"], {}).items()
-            }
-            before = Standing(after.ref, after.told, order_of(row), told, ())
-            because = Fact(fact.order, fact.source, fact.source_id, fact.as_of, self.findings.at)
-            batch, replay = self._draw("newest_fact"), self.ids["newest_seq"] + 1
-            for change in diff(before, after, because):
-                self._change(change, name, because, row["last_fact"], batch, replay)
-            row["map_version"] = self.account.words.version
-            moved = self.ids["newest_seq"] >= replay
-            self._touched(name, before, after, self.findings.at if moved else None)
+    def _reread(self, facts: Mapping[str, list[Fact]]) -> None:
+        """Compare what the rows of these orders say with what their facts do in the present words: differences
+        become changes as a replay's, and the rows are mended."""
+        orders = {name: self.orders[name] for name in facts}
+        stands = stood(self.tx, orders, self.standings)
+        noted = unknown_words(self.tx, orders)
+        for name, told in facts.items():
+            row, before, after = self.orders[name], stands[name], self.standings[name]
+            self.differences.extend(differing(name, before, after))
+            newest = max(told, key=stamp)
+            because = Fact(newest.order, newest.source, newest.source_id, newest.as_of, self.findings.at)
+            changes = diff(before, after, because)
+            if changes:
+                batch, replay = self._draw("newest_fact"), self.ids["newest_seq"] + 1
+                for change in changes:
+                    self._change(change, name, because, row["last_fact"], batch, replay)
+            if before != after or row["map_version"] != self.account.words.version:
+                row["map_version"] = self.account.words.version
+                self._touched(name, before, after, self.findings.at if changes else None)
+            self._reword(name, told, noted[name])
+
+    def _reword(self, name: str, told: list[Fact], noted: set[tuple[str, str]]) -> None:
+        """Note the order's words that nobody knows (any more), and forget those that somebody does."""
+        pk, seen = self.orders[name]["id"], set[tuple[str, str]]()
+        for fact in sorted(told, key=attrgetter("read_at")):
+            here = {(str(vocabulary), word) for vocabulary, word in unknown(fact)}
+            if here - noted:
+                self._unknown_words(fact, pk)
+            seen |= here
+        for vocabulary, word in sorted(noted - seen):
+            key = {"account_id": self.account_id, "vocabulary": vocabulary, "word": word, "order_pk": pk}
+            self.rows.known.append(key)
+            self.differences.append(Difference(name, "", f"unknown {vocabulary}", word, None))
+        for vocabulary, word in sorted(seen - noted):
+            self.differences.append(Difference(name, "", f"unknown {vocabulary}", None, word))
 
     # --- what follows -----------------------------------------------------------------------------------
 
@@ -332,13 +381,9 @@ class _Recording:
             only=("author_type", "body", "occurred_at", "last_seq"),
             keep_if_null=("body",),
         )
-        upsert(
-            tx,
-            UnknownWordRow,
-            ("account_id", "vocabulary", "word", "order_pk"),
-            rows.words,
-            only=("last_seen_at",),
-        )
+        key = ("account_id", "vocabulary", "word", "order_pk")
+        remove(tx, UnknownWordRow, key, rows.known)
+        upsert(tx, UnknownWordRow, key, rows.words, only=("last_seen_at",))
 
     def _write_reasons(self) -> None:
         names = sorted(self.rows.reasons)

@@ -28,6 +28,7 @@ class Rows:
     changes: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
+    known: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, str] = field(default_factory=dict)
     numbers: dict[tuple[int, str], int] = field(default_factory=dict)
     orders: set[str] = field(default_factory=set)

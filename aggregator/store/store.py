@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from aggregator.core.account import Account
 from aggregator.core.due import backoff
-from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
+from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded, Replayed
 from aggregator.core.fold import stamp
 from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
@@ -22,6 +22,7 @@ from aggregator.store import engine as engines
 from aggregator.store import lease, progress, schema, wanted
 from aggregator.store.clocks import wind
 from aggregator.store.record import record
+from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
 from aggregator.store.tables import (
     AccountRow,
@@ -270,6 +271,12 @@ class Store:
         before = replace(backfill, done_until=backfill.since) if backfill else None
         done = self.record(account, held, older, backfill=before) if older else Recorded()
         return done + self.record(account, held, newer, progress_made, backfill=backfill)
+
+    def replay(self, account: Account, held: Lease, now: datetime) -> Replayed:
+        """Rebuild the next slice of an account's derived rows from its facts, in one transaction; Fenced when the
+        account is not ours any more."""
+        with self._writing() as tx:
+            return replay(tx, account, held.account_id, held.epoch, now)
 
     # --- walks through history --------------------------------------------------------------------------
 

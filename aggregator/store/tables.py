@@ -89,6 +89,21 @@ class BackfillRow(SQLModel, table=True):
     changes: int = 0
 
 
+class ReplayRow(SQLModel, table=True):
+    """How far a replay is that has not come to its end: every order up to the row `done_until` was rebuilt
+    with the words of `version`."""
+
+    __tablename__ = "replay"
+
+    account_id: int = Field(primary_key=True, foreign_key="account.id")
+    version: str
+    done_until: int = 0
+    orders: int = 0
+    sealed: int = 0
+    differing: int = 0
+    changes: int = 0
+
+
 class FeedIdentityRow(SQLModel, table=True):
     """The one row that names the change feed and hands out ids."""
 

@@ -6,10 +6,10 @@ https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-o
 
 from datetime import timedelta
 
-from aggregator.adapter import Adapter, Auth, Direction, FeedDefaults, FeedKind, Listing, Pacing
+from aggregator.adapter import Adapter, Auth, Cancelling, Direction, FeedDefaults, FeedKind, Listing, Pacing
 from aggregator.providers.telnyx.clocks import CLOCKS, USUAL
 from aggregator.providers.telnyx.pages import KEEP, read
-from aggregator.providers.telnyx.requests import plan
+from aggregator.providers.telnyx.requests import cancel, plan
 from aggregator.providers.telnyx.words import REASONS, WORDS
 
 
@@ -45,4 +45,6 @@ ADAPTER = Adapter(
     check=Listing("exception_types"),
     clocks=CLOCKS,
     usual=USUAL,
+    # https://developers.telnyx.com/docs/numbers/porting/cancel-port-order
+    cancel=Cancelling(cancel, lock=timedelta(hours=48)),
 )

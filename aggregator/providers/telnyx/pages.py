@@ -11,9 +11,11 @@ from aggregator.adapter import (
     Options,
     OrderRef,
     Page,
+    PageChanged,
     Part,
     Partial,
     Reading,
+    Request,
     get,
     instant,
     json_object,
@@ -23,7 +25,7 @@ from aggregator.adapter import (
     text,
 )
 from aggregator.providers.telnyx import envelope, events, orders
-from aggregator.providers.telnyx.requests import EVENT_PATHS
+from aggregator.providers.telnyx.requests import CANCEL, EVENT_PATHS
 
 Item = dict[str, Any]
 
@@ -55,6 +57,10 @@ def read(page: Page, options: Options) -> Reading:
         return _numbers(page)
     if path.endswith("/comments"):
         return _comments(page, options)
+    if path.endswith(CANCEL):
+        if page.status == 404:
+            raise PageChanged(f"{path}: the provider does not know the order")
+        page = replace(page, request=Request(path.removesuffix(CANCEL)))
     direction = Direction.PORT_IN if path.startswith("/porting_orders") else Direction.PORT_OUT
     if path in ("/porting_orders", "/portouts"):
         return orders.listed(page, direction, options)

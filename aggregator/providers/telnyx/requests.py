@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from aggregator.adapter import Ask, Direction, Events, Options, Orders, Part, Request, Window
+from aggregator.adapter import Ask, Direction, Events, Options, OrderRef, Orders, Part, Request, Window
 
 EVENT_PATHS = {"porting_events": "/porting/events", "portout_events": "/portouts/events"}
 LIST_PATHS = {
@@ -12,6 +12,7 @@ LIST_PATHS = {
     "exception_types": "/porting_orders/exception_types",
 }
 ORDER_PATHS = {Direction.PORT_IN: "/porting_orders", Direction.PORT_OUT: "/portouts"}
+CANCEL = "/actions/cancel"
 PAGE_SIZE = 250  # the documented maximum
 EMBEDDING_PAGE_SIZE = 100  # orders with up to 50 numbers each: keeps a page well below the byte cap
 
@@ -41,6 +42,14 @@ def _order(ask: Orders, id: str) -> Request:
     if ask.direction is Direction.PORT_IN:
         return Request(path, (("include_phone_numbers", "true"),))
     return Request(path)
+
+
+def cancel(order: OrderRef) -> Request | None:
+    """Ask to cancel a porting order; for a port-out there is no such call. Its answer is the order."""
+    if order.direction is not Direction.PORT_IN:
+        return None
+    path = f"{ORDER_PATHS[order.direction]}/{quote(order.id, safe='')}{CANCEL}"
+    return Request(path, method="POST")
 
 
 def _paged(size: int) -> tuple[tuple[str, str], ...]:

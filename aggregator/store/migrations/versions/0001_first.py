@@ -82,6 +82,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "feed"),
     )
     op.create_table(
+        "replay",
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("version", AutoString(), nullable=False),
+        sa.Column("done_until", sa.Integer(), nullable=False),
+        sa.Column("orders", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.Integer(), nullable=False),
+        sa.Column("differing", sa.Integer(), nullable=False),
+        sa.Column("changes", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["account.id"],
+        ),
+        sa.PrimaryKeyConstraint("account_id"),
+    )
+    op.create_table(
         "backfill",
         sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("feed", AutoString(), nullable=False),

@@ -1,0 +1,115 @@
+"""`orders` and `show` as of a moment: what we knew then, read with the words of today."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aggregator.cli.app import say
+from aggregator.cli.filters import Filters, moment
+from aggregator.cli.history import Life
+
+if TYPE_CHECKING:
+    from aggregator.store.past import Past, Then
+    from aggregator.store.queries import Reader
+
+Row = dict[str, Any]
+LASTING = frozenset({"account", "provider", "direction"})
+"""The filters on what never changes of an order."""
+
+
+def _past(said: str) -> datetime:
+    """A moment that has been."""
+    from aggregator.cli import setup
+
+    at = moment(said)
+    if at > setup.now():
+        raise typer.BadParameter(f"{said} is still to come")
+    return at
+
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        help="As we knew it then, in the words of today: 7d, 2026-01-31T00:00Z.",
+        metavar="TIME",
+        parser=_past,
+    ),
+]
+
+
+def past(reader: "Reader", at: datetime) -> "Past":
+    """What the database knew at that moment."""
+    from aggregator.accounts import account_of
+    from aggregator.cli import setup
+    from aggregator.store.past import Past
+
+    config = setup.configuration()
+    accounts = {name: account_of(account) for name, account in config.accounts.items()}
+    return Past(reader, accounts, at, config.waiting.keep_ended)
+
+
+def orders_then(asked: Filters, at: datetime, wanted: Mapping[str, object]) -> tuple[list[Row], bool]:
+    """The orders as they were known then, those that are `wanted`, in the order of `orders`; and whether every one
+    could be answered for. What cannot is said."""
+    from aggregator.cli import setup
+
+    if asked.since or asked.until:
+        raise typer.BadParameter("--since and --until do not go with it", param_hint="--as-of")
+    lasting = {name: value for name, value in wanted.items() if name in LASTING}
+    with setup.reader() as reader:
+        then = past(reader, at)
+        rows = [
+            known.order for known in then.orders(reader.each("orders", lasting)) if has(known.order, wanted)
+        ]
+    for why in then.unanswered:
+        say(why)
+    rows.sort(key=lambda row: str(row["order_id"]))
+    rows.sort(key=lambda row: (row["is_open"], row["last_changed_at"]), reverse=True)
+    return rows[: asked.limit], not then.unanswered
+
+
+def has(row: Row, wanted: Mapping[str, object]) -> bool:
+    """Whether a row has all these values."""
+    return all(row[column] == value for column, value in wanted.items())
+
+
+def life_then(reader: "Reader", then: "Then", at: datetime) -> Life:
+    """One order's life as far as it was known at that moment."""
+    known = _known(reader, then, at)
+    events = [
+        {**row, "raw_from": None, "raw_to": None, "payload": None, "payload_complete": False}
+        if row["provider_event_id"] in then.owed
+        else row
+        for row in known("events", "first_seen_at")
+    ]
+    numbers = reader.select("numbers", {"order_id": then.order["order_id"]})
+    comments, changes = known("comments", "observed_at"), known("changes", "observed_at")
+    return Life(then.order, then.numbers(numbers), then.reasons(), comments, changes, events)
+
+
+def timeline_then(timeline: list[Row], life: Life, at: datetime) -> list[Row]:
+    """Of an order's timeline what was known at that moment."""
+    owed = {f"e{row['event_id']}" for row in life.events if not row["payload_complete"]}
+    return [
+        {**row, "detail": None} if row["entry_id"].partition("/")[0] in owed else row
+        for row in timeline
+        if row["observed_at"] <= written(at)
+    ]
+
+
+def written(at: datetime) -> str:
+    """A moment as the views write it."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _known(reader: "Reader", then: "Then", at: datetime) -> Callable[[str, str], list[Row]]:
+    """The order's rows of a view that were there at that moment."""
+
+    def known(view: str, when: str) -> list[Row]:
+        rows = reader.select(view, {"order_id": then.order["order_id"]})
+        return [row for row in rows if row[when] <= written(at)]
+
+    return known
