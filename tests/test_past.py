@@ -46,7 +46,7 @@ def path(database_url: str, tmp_path: Path) -> Path:
 
 def rows(run: Run, path: Path, *arguments: str) -> list[dict[str, Any]]:
     code, out, err = run(f"--config={path}", *arguments, "--json")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     return [json.loads(line) for line in out.splitlines()]
 
 

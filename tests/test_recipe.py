@@ -29,11 +29,12 @@ def test_the_printed_provider_passes_the_contract_with_the_printed_recording(tmp
     tests = tmp_path / "tests"
     (tests / "fixtures" / "exampletel").mkdir(parents=True)
     (tests / "fixtures" / "exampletel" / "first.json").write_text(block("json"), encoding="utf-8")
-    for copied in ("made.py", "recordings.py", "test_adapter_contract.py"):
+    for copied in ("made.py", "recordings.py", "golden.py", "test_adapter_contract.py"):
         shutil.copy(HERE / copied, tests)
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE.parent)])}
     written = subprocess.run([sys.executable, str(tests / "recordings.py")], env=environ, capture_output=True)
     assert written.returncode == 0, written.stderr.decode()
+    assert (tests / "fixtures" / "exampletel" / "first.views.json").exists()
     contract = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "-k", "exampletel"]
     judged = subprocess.run(
         [sys.executable, *contract, str(tests / "test_adapter_contract.py")],
