@@ -102,7 +102,9 @@ class Daemon:
         reloads: set[asyncio.Task[None]] = set()
         loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(self.reload())))
         await self._at_desk(self._adopt, self.config)
-        self.scheduler.add_job(self.tick, IntervalTrigger(seconds=self.limits.tick_s), id="tick")
+        self.scheduler.add_job(
+            self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
+        )
         self.scheduler.start()
         helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
         self.notifier.ready(f"polling {len(self.accounts)} accounts")
@@ -281,12 +283,17 @@ class Daemon:
     async def _supervise(self) -> None:
         """Wake a scheduler that has stopped ticking: the wall clock was set back, or its timer died."""
         pause = min(5.0, self.limits.silent_s / 6)
+        known = 0.0  # the tick after which it fell silent, when that was last said
         while True:
             await asyncio.sleep(pause)
             silent = time.monotonic() - self.ticked
             if silent > pause + 5 * self.limits.tick_s and not self.stopping.is_set():
-                log.warning("scheduler.silent", seconds=round(silent))
-                self.scheduler.reschedule_job("tick", trigger=IntervalTrigger(seconds=self.limits.tick_s))
+                if known != self.ticked:
+                    known = self.ticked
+                    log.warning("scheduler.silent", seconds=round(silent))
+                self.scheduler.reschedule_job(
+                    "tick", trigger=IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC)
+                )
                 self.scheduler.wakeup()
 
     async def _watchdog(self) -> None:

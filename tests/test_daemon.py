@@ -37,7 +37,30 @@ import sys
 from aggregator import daemon
 from aggregator.cli import main
 daemon.LIMITS = daemon.Limits({limits})
+{fault}
 sys.exit(main())
+"""
+TIMER_DIES = """
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+process, calls = AsyncIOScheduler._process_jobs, []
+def dying(self):
+    calls.append(self)
+    if len(calls) == 8:
+        raise RuntimeError("the timer dies")
+    return process(self)
+AsyncIOScheduler._process_jobs = dying
+"""
+CLOCK_STEPS_BACK = """
+import datetime, time
+from apscheduler.schedulers import base
+from apscheduler.triggers import interval
+began = time.monotonic()
+class Stepping(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        back = datetime.timedelta(hours=1) if time.monotonic() - began > 3 else datetime.timedelta(0)
+        return datetime.datetime.now(tz) - back
+base.datetime = interval.datetime = Stepping
 """
 
 
@@ -101,7 +124,7 @@ def started(tmp_path: Path) -> Iterator[Start]:
     """Starts the daemon on a configuration whose accounts talk to the stand-ins."""
     services: list[Service] = []
 
-    def start(sim: Running, toml: str = TOML, limits: str = "", **environ: str) -> Service:
+    def start(sim: Running, toml: str = TOML, limits: str = "", fault: str = "", **environ: str) -> Service:
         (tmp_path / "aggregator.toml").write_text(toml.format(base=sim.telnyx, fone=sim.fonedynamics))
         for name, key in (("telnyx", sim.telnyx_key), ("fone", sim.fonedynamics_token)):
             path = tmp_path / f"{name}.key"
@@ -114,7 +137,7 @@ def started(tmp_path: Path) -> Iterator[Start]:
             [
                 sys.executable,
                 "-c",
-                RUN.format(limits=limits),
+                RUN.format(limits=limits, fault=fault),
                 "--config",
                 str(tmp_path / "aggregator.toml"),
                 "run",
@@ -253,6 +276,21 @@ def test_an_account_without_its_key_stops_alone_and_none_at_all_is_78(
     none = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE_S)
     assert none.returncode == 78
     assert "accounts.other.secret: file:nowhere.key" in none.stderr
+
+
+@pytest.mark.parametrize("fault", [TIMER_DIES, CLOCK_STEPS_BACK], ids=["timer dies", "clock steps back"])
+def test_a_scheduler_that_stops_ticking_is_woken(
+    simulate: Callable[..., Running], started: Start, fault: str
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    service = started(sim, limits="tick_s=0.2, silent_s=3", fault=fault)
+    assert service.logged("scheduler.silent")["seconds"] >= 1
+    sim.advance(20 * 86_400)
+    truth = sim.truth()["telnyx"]
+    events = len(truth["porting_events"]) + len(truth["portout_events"])
+    assert events > 20
+    service.until(ALL_THERE.format(events=events))
+    assert service.end() == 0
 
 
 def test_the_watchdog_is_fed_until_a_poll_hangs(simulate: Callable[..., Running], started: Start) -> None:
