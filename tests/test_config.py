@@ -545,3 +545,8 @@ def test_the_example_names_every_key() -> None:
 def test_both_copies_of_the_example_are_the_same() -> None:
     copy = Path(__file__).parent.parent / "config" / "aggregator.example.toml"
     assert copy.read_text(encoding="utf-8") == example()
+
+
+def test_a_country_that_no_number_belongs_to_is_refused(read: Read) -> None:
+    (mistake,) = mistakes(read, TELNYX + 'region = "XX"\n')
+    assert mistake.startswith('accounts.telnyx-main.region: not a region: "XX"')

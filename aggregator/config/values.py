@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import PlainValidator
 
+from aggregator.core.normalise import REGIONS
 from aggregator.credentials import is_reference
 
 _DURATION = re.compile(r"([0-9]{1,10})([smhd])")
@@ -102,7 +103,7 @@ def zone(value: object) -> str:
 
 def region(value: object) -> str:
     """A country by its two letters."""
-    if not re.fullmatch("[A-Z]{2}", _text(value)):
+    if not re.fullmatch("[A-Z]{2}", _text(value)) or value not in REGIONS:
         raise ValueError(f"not a region: {quoted(value)} (write two capital letters, as in US)")
     return str(value)
 

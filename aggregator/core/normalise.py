@@ -26,6 +26,8 @@ from aggregator.core.model import (
     Word,
 )
 
+REGIONS = phonenumbers.SUPPORTED_REGIONS
+"""The countries, by their two letters, whose numbers can be read without their +."""
 NO_MEANING = Meaning(State.UNKNOWN, Basis.NONE)
 NO_REASON = Reason("unknown", WaitingOn.US, Basis.NONE)
 _FOLDED = re.compile(r"[\s_-]+")
