@@ -201,7 +201,7 @@ class Daemon:
             polled = await asyncio.get_running_loop().run_in_executor(
                 self.pool, self._poll_once, account, fetch
             )
-            await self._at_desk(publish.published, self.store.engine, polled.newest_seq)
+            await self._at_desk(publish.published, self.store.engine, polled.recorded.newest_seq)
             self._tell(polled)
         except Stopped:
             log.info("poll.stopped", account=account.name)
@@ -237,7 +237,8 @@ class Daemon:
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
-        self.changed += polled.changes
+        recorded = polled.recorded
+        self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
         if trouble is None:
             if self.failing.pop(polled.account, None) is not None:
@@ -246,9 +247,8 @@ class Daemon:
             self.failing[polled.account] = trouble
             if known is None:
                 log.warning("account.failing", account=polled.account, error=trouble, verdict=polled.verdict)
-        events = sum(outcome.recorded.events for outcome in polled.outcomes)
-        level = log.info if polled.changes or events else log.debug
-        level("poll.done", account=polled.account, events=events, changes=polled.changes)
+        level = log.info if recorded.changes or recorded.events else log.debug
+        level("poll.done", account=polled.account, events=recorded.events, changes=recorded.changes)
         failing = f", failing: {', '.join(sorted(self.failing))}" if self.failing else ""
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"

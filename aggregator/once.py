@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aggregator.core.account import Account, Feed
 from aggregator.core.due import LONGEST_PAUSE, is_due
-from aggregator.core.findings import Findings, Mark, Progress
+from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.errors import AccessDenied, AdapterFailed, ConfigError, RateLimited, Refused, StoreError
 from aggregator.poll import Outcome, poll_account
 from aggregator.sweep import Fetch
@@ -44,16 +44,9 @@ class Polled:
     trouble: str | None = None
 
     @property
-    def changes(self) -> int:
-        """How many change rows it wrote."""
-        return sum(outcome.recorded.changes for outcome in self.outcomes)
-
-    @property
-    def newest_seq(self) -> int:
-        """The newest row of the change feed that it wrote; 0 when it wrote none."""
-        return (
-            max((outcome.recorded.newest_seq for outcome in self.outcomes), default=0) if self.changes else 0
-        )
+    def recorded(self) -> Recorded:
+        """What it wrote, over all feeds."""
+        return sum((outcome.recorded for outcome in self.outcomes), Recorded())
 
 
 def poll_once(

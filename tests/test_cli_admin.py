@@ -38,20 +38,6 @@ def _logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the program in this process: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([*arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
-
-
 def configured(folder: Path, url: str, **more: str) -> str:
     """The options that name a configuration with this database."""
     path = filled.configuration(folder, url)

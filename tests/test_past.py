@@ -14,27 +14,12 @@ from made import account, hour
 from sqlalchemy import text
 from stored import NUMBER, desk, event, look
 
-from aggregator.cli import main
 from aggregator.core.model import Meaning, State, Vocabulary
 from aggregator.store import open_store
 from aggregator.store.grants import grant_reader
 from aggregator.store.past import Past, Then
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the program in this process: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([*arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from made import NOW, account
 from sqlalchemy import text
 from stored import NUMBER, Desk, desk, event, look
 
-from aggregator.cli import bar, main
+from aggregator.cli import bar
 from aggregator.core.account import Account
 from aggregator.core.differing import Difference
 from aggregator.core.findings import Replayed
@@ -200,20 +200,6 @@ def test_an_order_whose_facts_are_gone_is_left_alone_and_counted(database_url: s
 
 
 # --- the verb -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the program in this process: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([*arguments])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 WORD = '\n[accounts.telnyx-main.statuses]\n"almost-there" = "scheduled"\n'

@@ -92,7 +92,7 @@ def poll_one(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool 
     """Poll one account now, holding its lease meanwhile."""
     account = accounts.account_of(chosen)
     polled = poll_once(account, store, lambda name: held(store, name, setup.now), fetch, setup.now, due=due)
-    publish.published(store.engine, polled.newest_seq)
+    publish.published(store.engine, polled.recorded.newest_seq)
     return polled
 
 
@@ -121,7 +121,7 @@ def take_in(account: str, event_id: str) -> int:
                 raise swept.error
             taken += recorded
             found |= bool(swept.facts)
-        publish.published(store.engine, taken.newest_seq if taken.changes else 0)
+        publish.published(store.engine, taken.newest_seq)
     if not found:
         say(f"{account}: no such event: {event_id}")
         return BAD_NEWS

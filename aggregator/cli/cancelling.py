@@ -136,7 +136,7 @@ def _ask(config: Config, chosen: AccountConfig, order: Row, ref: OrderRef, reque
         except Refused as error:
             say(f"{error}; the provider refused, and nothing was cancelled")
             return BAD_NEWS
-        publish.published(store.engine, answer.recorded.newest_seq if answer.recorded.changes else 0)
+        publish.published(store.engine, answer.recorded.newest_seq)
     with setup.reader() as reader:
         (after,) = reader.query("select * from v1_orders where order_id = :id", {"id": order["order_id"]})
     return told(answer, after)

@@ -46,7 +46,7 @@ def walk(name: str, since: datetime, until: datetime | None) -> int:
             except Stopped:
                 outcomes = ()
         recorded = sum((outcome.recorded for outcome in outcomes), Recorded())
-        publish.published(store.engine, recorded.newest_seq if recorded.changes else 0)
+        publish.published(store.engine, recorded.newest_seq)
     return _told(name, outcomes, stop.is_set())
 
 

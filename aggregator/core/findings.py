@@ -80,7 +80,7 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one transaction added."""
+    """What one transaction added. `newest_seq` is the newest row it wrote into the change feed, 0 for none."""
 
     events: int = 0
     changes: int = 0

@@ -145,11 +145,12 @@ class Recording:
     def recorded(self) -> Recorded:
         """What this transaction adds."""
         before = self.ids_before
+        changes = self.ids["newest_seq"] - before["newest_seq"]
         return Recorded(
             events=self.ids["newest_event"] - before["newest_event"],
-            changes=self.ids["newest_seq"] - before["newest_seq"],
+            changes=changes,
             skipped=len(self.findings.skipped),
-            newest_seq=self.ids["newest_seq"],
+            newest_seq=self.ids["newest_seq"] if changes else 0,
             orders=self.ids["newest_order"] - before["newest_order"],
         )
 

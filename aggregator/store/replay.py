@@ -78,7 +78,7 @@ def _slice(tx: Connection, recording: Recording, account_id: int, before: Replay
         sealed=before.sealed + sealed,
         differing=before.differing + len({one.order_id for one in differences}),
         changes=before.changes + recorded.changes,
-        newest_seq=recorded.newest_seq if recorded.changes else 0,
+        newest_seq=recorded.newest_seq,
         share=until / newest if newest else 1.0,
         done=until >= newest,
         differences=differences,
