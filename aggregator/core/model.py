@@ -307,7 +307,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An order came out of another one (a split)."""
+    """An order came out of another one (a split). Once recorded, `parent` is our order_id."""
 
     parent: str
     child: str

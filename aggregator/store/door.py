@@ -47,7 +47,7 @@ class Door:
         if fact.source_id in self.known:
             return None
         self.known.add(fact.source_id)
-        if fact.part is Part.COMMENTS:
+        if fact.part is Part.COMMENTS or fact.source is Source.EVENT:
             return fact
         return self._look(fact, order or {})
 

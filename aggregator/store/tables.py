@@ -176,9 +176,11 @@ class OrderRow(SQLModel, table=True):
 
 
 class NumberRow(SQLModel, table=True):
-    """One number of one order; marked, never removed."""
+    """One number of one order; marked, never removed. `unsettled_at`: since when its coming or going waits to be
+    told; `moved_to`: the order it went to (see `moves.py`)."""
 
     __tablename__ = "port_number"
+    __table_args__ = (_where("ix_port_number_unsettled", "unsettled_at", "unsettled_at is not null"),)
 
     order_pk: int = Field(primary_key=True, foreign_key="port_order.id")
     number_key: str = Field(primary_key=True, index=True)
@@ -195,6 +197,8 @@ class NumberRow(SQLModel, table=True):
     ported_at: datetime | None = None
     removed_at: datetime | None = None
     is_current: bool
+    unsettled_at: datetime | None = None
+    moved_to: int | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 
@@ -273,6 +277,7 @@ class ChangeRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("fact_id", "kind", "number_key", "field", "replay"),
         _where("ix_change_number", "number_key", "number_key <> ''"),
+        _where("ix_change_moved", "old_value", "kind = 'number_moved'"),
     )
 
     seq: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))

@@ -96,6 +96,11 @@ select 'c' || c.seq, o.order_id, c.number_key, coalesce(c.occurred_at, c.observe
 from change c join port_order o on o.id = c.order_pk
 where c.number_key <> '' and c.kind not in ('attribute_changed', 'comment_added')
 union all
+select 'c' || c.seq || '/from', o.order_id, c.number_key, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
+  c.observed_at, c.kind, @moved(c), c.source
+from change c join port_order o on o.order_id = c.old_value
+where c.kind = 'number_moved'
+union all
 select 'c' || c.seq, o.order_id, null, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
   c.observed_at, c.kind, @moved(c), c.source
 from change c join port_order o on o.id = c.order_pk
