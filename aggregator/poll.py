@@ -184,8 +184,10 @@ class Polling:
                 found.facts, found.wants, found.skipped = [], [], []
 
         found = steady(self.account, Listing(feed.name), self.fetch, feed.defaults, each_page=drain)
-        pages = found.pages if found.complete else 0
-        progress = replace(self._progress(feed, found), covers=feed.defaults.direction, pages=pages)
+        pages, seen = (found.pages, frozenset(found.seen)) if found.complete else (0, None)
+        progress = replace(
+            self._progress(feed, found), covers=feed.defaults.direction, pages=pages, seen=seen
+        )
         outcome = self.record(feed, found, progress)
         return replace(outcome, recorded=recorded + outcome.recorded)
 

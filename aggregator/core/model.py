@@ -334,7 +334,7 @@ class Fact:
 
     `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
     of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
-    look; `announced` is the event of an event.
+    look; `announced` is the event of an event. `absent`: it says so of an order that complete lists lacked before.
     """
 
     order: OrderRef
@@ -359,6 +359,7 @@ class Fact:
     link: Link | None = None
     documents_changed: bool = False
     deleted: bool | None = None
+    absent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,9 @@ def encoded(fact: Fact) -> str:
         said["comment"] = [fact.comment.id, fact.comment.author_type, at and at.isoformat()]
     if fact.link:
         said["link"] = [fact.link.parent, fact.link.child]
-    if fact.documents_changed:
-        said["documents_changed"] = True
+    for name in ("documents_changed", "absent"):
+        if getattr(fact, name):
+            said[name] = True
     for name in ("steps", "numbers_total", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
@@ -129,6 +130,7 @@ def decoded(
         link=Link(*link) if link else None,
         documents_changed="documents_changed" in said,
         deleted=said.get("deleted"),
+        absent=said.get("absent"),
     )
 
 

@@ -178,6 +178,8 @@ class _Recording:
             stands = row.get(f"{kind}_as_of")
             if stands is None or stands <= fact.as_of:
                 row[kind], row[f"{kind}_as_of"] = digest(fact.document), fact.as_of
+        if fact.deleted and "misses" in row:
+            row["misses"] = 0
         if fact.source is Source.SNAPSHOT:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
@@ -310,6 +312,7 @@ class _Recording:
                 last_changed_at=fact.read_at,
                 last_seq=0,
                 last_fact=0,
+                misses=0,
             )
         return row
 
@@ -343,7 +346,8 @@ class _Recording:
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""
-        looks = (row.get("read_before"), self.covered.get(fact.order.direction))
+        listed = None if row.get("misses") else self.covered.get(fact.order.direction)
+        looks = (row.get("read_before"), listed)
         return max((at for at in looks if at is not None and at < fact.read_at), default=None)
 
     # --- rows -------------------------------------------------------------------------------------------

@@ -173,6 +173,8 @@ class OrderRow(SQLModel, table=True):
     numbers_document: str | None = None
     numbers_document_as_of: datetime | None = None
     event_as_of: datetime | None = None
+    # How many complete lists lacked it, one after the other (see `absence.py`).
+    misses: int = 0
 
 
 class NumberRow(SQLModel, table=True):

@@ -13,7 +13,7 @@ with settings as (select keep_ended_s from feed_identity),
 judged as (
   select o.*, a.name as account, a.provider, a.configured,
     (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
-      and f.covered_at >= o.first_seen_at and o.deleted_at is null) as covered_at,
+      and f.covered_at >= o.first_seen_at and o.deleted_at is null and o.misses = 0) as covered_at,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
   from port_order o join account a on a.id = o.account_id

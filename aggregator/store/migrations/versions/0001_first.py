@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.Column("numbers_document", AutoString(), nullable=True),
         sa.Column("numbers_document_as_of", UTCDateTime(), nullable=True),
         sa.Column("event_as_of", UTCDateTime(), nullable=True),
+        sa.Column("misses", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["account_id"],
             ["account.id"],
