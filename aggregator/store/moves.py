@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Column, Connection, Row, func, select
 from sqlmodel import col
 
 from aggregator.core.account import Account, FeedKind
@@ -102,15 +102,32 @@ class Moves:
             if fact.order.direction is Direction.PORT_IN:
                 self.keys |= _in_question(fact, standings.get(name))
         number = table_of(NumberRow)
-        for row in several(self.tx, self._places(), number.c.number_key, self.keys):
-            self.places.setdefault(row.number_key, {})[row.order_pk] = _place(row)
+        for place in self._placed(several(self.tx, select(*_columns()), number.c.number_key, self.keys)):
+            self.places.setdefault(place.number_key, {})[place.order_pk] = place
 
-    def _places(self) -> Select[Any]:
-        order, number = table_of(OrderRow), table_of(NumberRow)
-        columns = [number.c[name] for name in ("order_pk", "number_key", "is_current", *NOTES)]
-        columns += [order.c[name] for name in ("order_id", "parent_order_id", "group_key", "is_open")]
-        mine = (order.c.account_id == self.account_id, order.c.direction == Direction.PORT_IN)
-        return select(*columns).join(order, order.c.id == number.c.order_pk).where(*mine)
+    def _placed(self, rows: Iterable[Row[Any]]) -> Iterator[Place]:
+        """The places that these rows of numbers are, in port-ins of this account. Each table is asked by its own
+        key alone: a join leads SQLite through all orders of the account."""
+        rows = list(rows)
+        order = table_of(OrderRow)
+        names = ("id", "account_id", "direction", "order_id", "parent_order_id", "group_key", "is_open")
+        query = select(*(order.c[name] for name in names))
+        found = several(self.tx, query, order.c.id, {row.order_pk for row in rows})
+        orders = {row.id: row for row in found}
+        for row in rows:
+            here = orders[row.order_pk]
+            if here.account_id == self.account_id and here.direction == Direction.PORT_IN:
+                yield Place(
+                    row.order_pk,
+                    here.order_id,
+                    row.number_key,
+                    here.parent_order_id,
+                    here.group_key,
+                    here.is_open,
+                    row.is_current,
+                    row.unsettled_at,
+                    row.moved_to,
+                )
 
     # --- what follows -----------------------------------------------------------------------------------
 
@@ -198,20 +215,18 @@ class Moves:
             return []
         number, fact = table_of(NumberRow), table_of(FactRow)
         until = started_at - PATIENCE if self._lists_are_owed(direction) else started_at
-        newest = select(func.max(fact.c.id)).where(fact.c.order_pk == number.c.order_pk).scalar_subquery()
         query = (
-            self._places()
-            .add_columns(newest.label("fact_id"))
+            select(*_columns())
             .where(number.c.unsettled_at.is_not(None), number.c.unsettled_at < until)
             .order_by(number.c.order_pk, number.c.number_key)
         )
         settled = []
-        for row in self.tx.execute(query).all():
-            place = _place(row)
+        for place in self._placed(self.tx.execute(query)):
             place.settle()
             self.places.setdefault(place.number_key, {})[place.order_pk] = place
             kind = "number_added" if place.is_current else "number_removed"
-            settled.append(Settled(place, kind, row.fact_id))
+            newest = select(func.max(fact.c.id)).where(fact.c.order_pk == place.order_pk)
+            settled.append(Settled(place, kind, self.tx.execute(newest).scalar_one()))
         return settled
 
     def _lists_are_owed(self, direction: Direction) -> bool:
@@ -224,18 +239,9 @@ class Moves:
         return self.tx.execute(owed).first() is not None
 
 
-def _place(row: Row[Any]) -> Place:
-    return Place(
-        row.order_pk,
-        row.order_id,
-        row.number_key,
-        row.parent_order_id,
-        row.group_key,
-        row.is_open,
-        row.is_current,
-        row.unsettled_at,
-        row.moved_to,
-    )
+def _columns() -> list[Column[Any]]:
+    number = table_of(NumberRow)
+    return [number.c[name] for name in (*KEY, "is_current", *NOTES)]
 
 
 def _in_question(fact: Fact, standing: Standing | None) -> set[str]:
