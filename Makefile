@@ -27,6 +27,7 @@ bench: .venv/.test
 	.venv/bin/python bench/backfill.py
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing; type: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
 

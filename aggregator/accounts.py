@@ -24,6 +24,7 @@ def account_of(config: AccountConfig) -> Account:
         feeds=config.feeds,
         label=config.label,
         allow_actions=config.allow_actions,
+        stuck=config.stuck,
     )
 
 

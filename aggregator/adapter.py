@@ -1,6 +1,7 @@
 """The stable face that adapters import, ours and other people's. It only grows while `API` stays the same."""
 
 from aggregator.core.account import Adapter, Auth, FeedDefaults, FeedKind, KeepTree, Options, Pacing
+from aggregator.core.clocks import Clock, CountedFrom
 from aggregator.core.documents import document, keep, masked
 from aggregator.core.model import (
     NOT_TOLD,
@@ -56,6 +57,7 @@ from aggregator.core.reading import (
     text,
     whole,
 )
+from aggregator.core.stuck import Usual
 from aggregator.errors import PageChanged
 
 API = 1
@@ -70,7 +72,9 @@ __all__ = [
     "Basis",
     "Carrier",
     "Carriers",
+    "Clock",
     "Comment",
+    "CountedFrom",
     "Dates",
     "Direction",
     "Events",
@@ -101,6 +105,7 @@ __all__ = [
     "Source",
     "State",
     "Status",
+    "Usual",
     "Vocabulary",
     "WaitingOn",
     "Want",

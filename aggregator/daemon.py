@@ -200,8 +200,6 @@ class Daemon:
                 self.pool, self._poll_once, account, fetch
             )
             await self._at_desk(publish.published, self.store.engine, polled.newest_seq)
-            if polled.verdict is Verdict.CONFIG:
-                self._rest(account.name)
             self._tell(polled)
         except Stopped:
             log.info("poll.stopped", account=account.name)

@@ -12,6 +12,7 @@ AggregatorError
     ├── AccessDenied        401 or 403: never retried, pauses its account
     ├── Refused             any other 4xx: this request will not get better by repeating it
     └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
+        └── AdapterFailed   the adapter itself broke on it: a fault of ours, which costs its own account only
 """
 
 from datetime import datetime
@@ -76,3 +77,7 @@ class Refused(ProviderError):
 
 class PageChanged(ProviderError):
     """The reply is not a page this adapter knows; the message names what is wrong and where."""
+
+
+class AdapterFailed(PageChanged):
+    """An adapter raised what it must not raise. Named by type and place: its text may hold what was read."""

@@ -1,7 +1,7 @@
 """One poll of one account, from its pause to a verdict: what the one-shot, the daemon and the tests call."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from aggregator.core.account import Account, Feed
 from aggregator.core.due import LONGEST_PAUSE, is_due
-from aggregator.core.findings import Mark
-from aggregator.errors import AccessDenied, ConfigError, RateLimited, Refused, StoreError
+from aggregator.core.findings import Findings, Mark, Progress
+from aggregator.errors import AccessDenied, AdapterFailed, ConfigError, RateLimited, Refused, StoreError
 from aggregator.poll import Outcome, poll_account
 from aggregator.sweep import Fetch
 
@@ -31,6 +31,7 @@ class Verdict(StrEnum):
     BAD_NEWS = "bad news"
     DENIED = "credentials refused"
     CONFIG = "configuration"
+    INTERNAL = "internal error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,20 @@ def poll_once(
         try:
             outcomes = poll_account(account, feeds, store, lease, fetch, clock)
         except ConfigError as error:  # the key, which is read when it is needed
+            _without_key(account, feeds, store, lease, clock(), str(error))
             return Polled(account.name, Verdict.CONFIG, trouble=str(error))
         if paused is not None and outcomes and not any(outcome.error for outcome in outcomes):
             store.unpause(account.name)
         return _judged(account, store, lease, outcomes, clock)
+
+
+def _without_key(
+    account: Account, feeds: Sequence[Feed], store: "Store", lease: "Lease", now: datetime, error: str
+) -> None:
+    """Let the run record show why nothing is polled."""
+    for feed in feeds:
+        progress = Progress(feed.name, "no_key", now, error=error)
+        store.record(account, lease, Findings(feed.name, now), progress)
 
 
 def ready(
@@ -107,13 +118,23 @@ def _judged(
             f"(mend it, then type: porting-aggregator poll {account.name})"
         )
         return Polled(account.name, Verdict.DENIED, outcomes, trouble)
+    broken = next((error for error in errors if isinstance(error, AdapterFailed)), None)
+    if broken is not None:
+        return Polled(account.name, Verdict.INTERNAL, outcomes, str(broken))
     refused = [o.error for o in outcomes if o.feed in account.feeds and isinstance(o.error, Refused)]
     if refused:
         return Polled(account.name, Verdict.BAD_NEWS, outcomes, str(refused[0]))
     if any(isinstance(error, RateLimited) for error in errors) or not all(o.complete for o in outcomes):
-        trouble = str(errors[0]) if errors else "incomplete, try later"
+        trouble = _first_trouble(outcomes)
         return Polled(account.name, Verdict.LATER, outcomes, trouble)
     return Polled(account.name, Verdict.COMPLETE, outcomes)
+
+
+def _first_trouble(outcomes: tuple[Outcome, ...]) -> str:
+    """The first feed that is not complete, what is wrong, and how many more there are."""
+    broken = [outcome for outcome in outcomes if not outcome.complete or outcome.error]
+    said = f"{broken[0].feed}: {broken[0].error or broken[0].outcome + ', try later'}"
+    return said + (f" (and {len(broken) - 1} more)" if len(broken) > 1 else "")
 
 
 def _minute(at: datetime) -> str:

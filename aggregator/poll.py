@@ -18,7 +18,15 @@ from aggregator.core.fold import stamp
 from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Source, Want, Window
 from aggregator.core.model import Events as EventsAsk
 from aggregator.core.normalise import gathered
-from aggregator.errors import AccessDenied, FetchError, PageChanged, ProviderError, RateLimited, Refused
+from aggregator.errors import (
+    AccessDenied,
+    AdapterFailed,
+    FetchError,
+    PageChanged,
+    ProviderError,
+    RateLimited,
+    Refused,
+)
 from aggregator.sweep import BUDGET, SMALLEST_REFUSED, Fetch, Sweep, in_parts, steady, sweep
 from aggregator.sweep import Part as Read
 
@@ -383,6 +391,7 @@ def word(error: ProviderError | None) -> str:
         RateLimited: "rate_limited",
         AccessDenied: "denied",
         PageChanged: "page_changed",
+        AdapterFailed: "adapter_failed",
         Refused: "refused",
     }
     return names.get(type(error), "unreachable")

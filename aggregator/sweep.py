@@ -5,13 +5,16 @@ ways that the page before it offered; only then it ends. A window of an event fe
 first, each complete in itself. Paging faults are mended here, once, for every provider.
 """
 
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import PurePath
 
 from aggregator.core.account import Account, FeedDefaults, FeedKind
 from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Source, Want, Window
-from aggregator.errors import ProviderError, Refused
+from aggregator.errors import AdapterFailed, ProviderError, Refused
 
 MAX_PAGES = 500
 BUDGET = timedelta(minutes=10)
@@ -121,7 +124,12 @@ def sweep(
     """Follow every chain of an ask to its end. An error of the provider ends it, incomplete, with what came.
     `first` is its first page, where that was fetched already; `asked` the ids whose arrival is enough."""
     found = Sweep()
-    for chain in account.adapter.plan(ask, account.options) if first is None else (first[0].request,):
+    try:
+        chains = _plan(account, ask) if first is None else (first[0].request,)
+    except ProviderError as error:
+        found.error = error
+        return found
+    for chain in chains:
         try:
             found.incomplete = _chain(account, chain, fetch, found, first, asked, each_page)
         except ProviderError as error:
@@ -139,7 +147,30 @@ def _page(account: Account, request: Request, fetch: Fetch) -> First:
         if refusal.status != 400 or not milder:
             raise
         page = fetch(milder)
-    return page, account.adapter.read(page, account.options)
+    return page, _read(account, page)
+
+
+def _plan(account: Account, ask: Ask) -> tuple[Request, ...]:
+    with _ours(type(ask).__name__):
+        return account.adapter.plan(ask, account.options)
+
+
+def _read(account: Account, page: Page) -> Reading:
+    with _ours(page.request.path):
+        return account.adapter.read(page, account.options)
+
+
+@contextmanager
+def _ours(where: str) -> Iterator[None]:
+    """An adapter that breaks costs its own sweep, never the polls of other accounts."""
+    try:
+        yield
+    except ProviderError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        line = f"{PurePath(place.filename).name}:{place.lineno}"
+        raise AdapterFailed(f"{where}: the adapter failed ({type(error).__name__} at {line})") from None
 
 
 def _chain(
@@ -265,7 +296,7 @@ def in_parts(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch)
 def _part(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch) -> Sweep | Window | None:
     """A window as it was read, or as it is to be read: frozen (a window), or in halves (None)."""
     try:
-        page, reading = first = _page(account, account.adapter.plan(window, account.options)[0], fetch)
+        page, reading = first = _page(account, _plan(account, window)[0], fetch)
     except Refused as refusal:
         if refusal.status == 400 and _span(window) > SMALLEST_REFUSED:
             return None

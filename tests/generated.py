@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from made import account, hour
 
-from aggregator.core.diff import CLOCK, as_text
+from aggregator.core.diff import as_text
 from aggregator.core.fold import stamp
 from aggregator.core.model import (
     NOT_TOLD,
@@ -115,6 +115,7 @@ def _numbers(kind: Kind, raw: str) -> st.SearchStrategy[NumberSaid]:
         status=_or_not(statuses(kind)) if kind.own_statuses else st.just(NOT_TOLD),
         activation=_or_not(side_words(kind, Vocabulary.ACTIVATION)),
         requirement=_or_not(required, None),
+        portability=_or_not(st.sampled_from(("pending", "confirmed")), None),
         carrier_status=_or_not(st.sampled_from("12"), None) if kind.own_statuses else st.just(NOT_TOLD),
     )
 
@@ -262,7 +263,7 @@ def _text(value: object) -> str | None:
 
 def columns_of(standing: Standing) -> tuple[dict[str, str | None], dict[str, dict[str, str | None]]]:
     """The order's columns and its numbers' as text, without those that depend on the clock."""
-    order = {name: as_text(getattr(standing.order, name)) for name in ORDER_FIELDS if name not in CLOCK}
+    order = {name: as_text(getattr(standing.order, name)) for name in ORDER_FIELDS}
     numbers = {
         key: {name: as_text(getattr(number, name)) for name in NUMBER_FIELDS}
         for key, number in standing.numbers.items()

@@ -2,7 +2,8 @@
 
 A recording is one JSON file: where it comes from, the request, the status, when it was fetched, the body, and
 in `keeps` which of the adapter's keep trees holds for which part of the body. Beside it stands what it says,
-normalised, in `<case>.expected.json`. After a change that is meant, write those anew and read the difference:
+normalised, in `<case>.expected.json`, and what that comes to in a database (`golden.py`), in `<case>.views.json`.
+After a change that is meant, write those anew and read the difference:
 
     python tests/recordings.py
 """
@@ -76,7 +77,8 @@ def _account(provider: str, options: tuple[tuple[str, Any], ...]) -> Account:
 def recordings(provider: str | None = None) -> tuple[Recording, ...]:
     """Every recording, or those of one provider."""
     paths = sorted(FIXTURES.glob(f"{provider or '*'}/*.json"))
-    return tuple(_recording(path) for path in paths if not path.name.endswith(".expected.json"))
+    said = (".expected.json", ".views.json")
+    return tuple(_recording(path) for path in paths if not path.name.endswith(said))
 
 
 def recording(provider: str, name: str) -> Recording:
@@ -153,3 +155,6 @@ def without_comments(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
 if __name__ == "__main__":
     for each in recordings():
         each.expected.write_text(text_of(each.read(), each.account), "utf-8")
+    from golden import write
+
+    write()

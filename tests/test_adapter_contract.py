@@ -78,7 +78,7 @@ def atoms(reading: Reading) -> set[Fact]:
 
 @every_provider
 def test_a_provider_has_a_recording(name: str) -> None:
-    assert recordings(name)
+    assert recordings(name), f"put a reply of the provider into tests/fixtures/{name}; see docs/providers.md"
 
 
 @every_provider

@@ -168,6 +168,30 @@ def test_a_schema_of_another_version_is_refused_with_what_to_do(run: Run, tmp_pa
         assert "from-the-future" in err
 
 
+def test_a_backup_put_back_makes_readers_start_again(run: Run, tmp_path: Path) -> None:
+    config = configured(tmp_path, "sqlite:///aggregator.db")
+    filled.fill(f"sqlite:///{tmp_path}/aggregator.db")
+    kept = tmp_path / "kept.db"
+    assert run(config, "db", "backup", str(kept)) == (0, f"copied to {kept}\n", "")
+    with sqlite3.connect(kept) as copy:
+        ((feed_id, newest),) = copy.execute("select feed_id, newest_seq from v1_feed_identity")
+        assert copy.execute("select count(*) from v1_changes").fetchone() == (newest,)
+    copy.close()
+    kept.replace(tmp_path / "aggregator.db")
+    tail = ("changes", "--after", str(newest), "--feed-id", feed_id)
+    assert run(config, *tail)[0] == 0
+    code, out, _ = run(config, "db", "restored")
+    assert code == 0
+    assert feed_id not in out
+    assert run(config, *tail)[0] == 65
+
+
+def test_a_postgres_is_backed_up_with_its_own_tools(run: Run, tmp_path: Path, postgres_url: str) -> None:
+    code, _, err = run(configured(tmp_path, postgres_url), "db", "backup", str(tmp_path / "kept.db"))
+    assert code == 78
+    assert "pg_dump" in err
+
+
 def test_a_damaged_file_is_bad_news(run: Run, tmp_path: Path) -> None:
     config = configured(tmp_path, "sqlite:///aggregator.db")
     filled.fill(f"sqlite:///{tmp_path}/aggregator.db")

@@ -287,6 +287,8 @@ Acme Dental: port-in of 2 numbers at Telnyx
   stands         exception since Mon 08 Jun 2026 16:45 UTC (Telnyx says “exception”)
   waits          for us since Mon 08 Jun 2026 16:45 UTC: number does not belong to the account \
 (about PHONE_NUMBER_MISMATCH)
+  deadline       Mon 22 Jun 2026 16:45 UTC, then the provider is said to cancel it, if nobody answers
+  stuck          since Thu 11 Jun 2026 16:45 UTC: longer exception than is usual
   FOC confirmed  Fri 12 Jun 2026 15:00 UTC, not firm, moved 1 ×
   carriers       Unreal Communications → Telnyx
   messaging      not applicable
@@ -419,6 +421,18 @@ def test_a_name_that_means_several_orders_lists_them(run: Run, config: Path) -> 
     assert "several orders" in err
     assert "fone-au/port_in/P-000417  Cedar Lane Vets  with_provider" in err
     assert "fone-au/port_in/P-000418" in err
+
+
+def test_orders_that_are_stuck_are_found_and_said_to_be(run: Run, config: Path) -> None:
+    stuck = rows(run, config, "orders", "--stuck")
+    assert {row["provider_order_id"] for row in stuck} >= {ACME}
+    assert all(row["is_stuck"] and row["is_open"] for row in stuck)
+    assert len(stuck) < len(rows(run, config, "orders", "--all"))
+    assert run(config, "orders", "--stuck", "--state", "ported") == (0, "no order is stuck\n", "")
+    for verb in ("waiting", "orders"):
+        heading, *lines = run(config, verb)[1].splitlines()
+        assert "stuck since" in heading
+        assert any("2026-06-11T16:45" in line for line in lines)
 
 
 # --- words nobody knows ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from aggregator import providers
 from aggregator.config import Config, database_url, duration, example, find, load, shown
 from aggregator.config.values import written
 from aggregator.core.model import Meaning, Reason, State, Vocabulary, WaitingOn
+from aggregator.core.stuck import USUAL
 from aggregator.errors import ConfigError
 
 TELNYX = """
@@ -508,9 +509,17 @@ def test_the_example_loads_with_every_key(read: Read) -> None:
 def test_the_example_shows_the_defaults(read: Read) -> None:
     """Keys with a default, un-commented, change nothing. What is not set by default is named here."""
     no_default = "owner_url|label|property_sid|proxy|ca_file|documents|events|runs|changes|listen|page_listen"
+    no_default += "".join(f"|{state}" for state in USUAL)  # an account goes by its provider's first
     pattern = rf"^# (?!{no_default})(?=\w+ = )"
     plain, spelt = read(example()), read(re.sub(pattern, "", example(), flags=re.MULTILINE))
     assert spelt == plain
+
+
+def test_the_example_shows_the_usual_times_of_providers_that_publish_none(read: Read) -> None:
+    spelt = read(re.sub(rf"^# (?=({'|'.join(USUAL)}) = )", "", example(), flags=re.MULTILINE))
+    assert spelt.stuck == USUAL
+    assert read(example()).stuck == {}
+    assert {account.stuck == USUAL for account in spelt.accounts.values()} <= {True}
 
 
 def test_the_example_names_every_key() -> None:

@@ -231,7 +231,7 @@ def test_a_refused_key_pauses_its_account_and_no_other(
     (service.folder / "aggregator.toml").write_text(toml.format(base=sim.telnyx, fone=sim.fonedynamics))
     service.process.send_signal(signal.SIGHUP)
     service.until(
-        "select count(*) = 2 from v1_feeds where account = 'telnyx-main' and last_complete_at is not null"
+        "select count(*) = 4 from v1_feeds where account = 'telnyx-main' and last_complete_at is not null"
     )
     service.until("select count(*) = 2 from v1_accounts where paused_reason is null")
 
@@ -244,6 +244,9 @@ def test_an_account_without_its_key_stops_alone_and_none_at_all_is_78(
     service = started(sim, TOML + other)
     service.hears("READY=1")
     service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+    service.until(
+        "select count(*) = 4 from v1_feeds where last_outcome = 'no_key' and last_error like '%nowhere.key%'"
+    )
     assert service.end() == 0
     (tmp_path / "aggregator.toml").write_text(other)
     run = [sys.executable, "-m", "aggregator", "--config", str(tmp_path / "aggregator.toml"), "run"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import day, event, hour, look
 
-from aggregator.core.diff import CLOCK, diff, is_late
+from aggregator.core.diff import diff, is_late
 from aggregator.core.fold import fold, stamp
 from aggregator.core.model import (
     NOT_TOLD,
@@ -18,7 +18,6 @@ from aggregator.core.model import (
     Carriers,
     Change,
     Comment,
-    Direction,
     Fact,
     Moment,
     NumberSaid,
@@ -160,7 +159,7 @@ def test_the_first_sight_of_an_order_carries_every_column_but_the_clocks() -> No
     seen, added = taught(look(1, "exception", "PASSCODE_PIN_INVALID", "LSR_PENDING", numbers=numbers))[0]
     assert (seen.kind, seen.field, seen.number_key, seen.old) == ("order_seen", "", "", None)
     columns = json.loads(seen.new or "")
-    assert set(columns) == set(ORDER_FIELDS) - CLOCK
+    assert set(columns) == set(ORDER_FIELDS)
     assert columns["reasons"] == ["pending_order", "pin_invalid"]
     assert columns["is_open"] is True
     assert columns["numbers_total"] == 1
@@ -231,6 +230,18 @@ MOVES: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, str]]] = [
         ("raw_status_changed", "carrier_status_raw"),
     ),
     (
+        "requirement of a number",
+        {"numbers": Partial((NumberSaid(NUMBER, requirement="requirement-info-pending"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, requirement="approved"),))},
+        ("requirements_changed", "requirements_status"),
+    ),
+    (
+        "portability of a number",
+        {"numbers": Partial((NumberSaid(NUMBER, portability="pending"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, portability="confirmed"),))},
+        ("attribute_changed", "portability_status"),
+    ),
+    (
         "number gone from the whole list",
         {"numbers": Whole((NumberSaid(NUMBER),))},
         {"numbers": Whole(())},
@@ -277,15 +288,6 @@ def test_values_are_plain_text_alike_on_both_databases() -> None:
     assert rows["confirmed_foc_on"].new == moment.on.isoformat() == date(2026, 6, 20).isoformat()
     assert (rows["foc_is_firm"].old, rows["foc_is_firm"].new) == ("false", "true")
     assert rows["first_scheduled_at"].new == "2026-06-15T14:00:00.000000Z"
-
-
-def test_what_depends_on_the_clock_makes_no_row() -> None:
-    opened = event(1, "pending", direction=Direction.PORT_OUT)
-    before = fold(None, [opened])
-    assert before.order.deadline_at is not None
-    after = fold(before, [event(2, "authorized", direction=Direction.PORT_OUT)])
-    assert after.order.deadline_at is None
-    assert not CLOCK & {row.field for row in diff(before, after, opened)}
 
 
 def test_a_comment_is_told_once_whoever_brings_it() -> None:

@@ -128,7 +128,7 @@ def test_every_value_of_a_closed_or_known_set_is_documented() -> None:
 
 
 def test_the_states_of_the_documentation_are_the_states_there_are() -> None:
-    table = CONSUMERS.read_text("utf-8").partition("### States\n")[2].partition("\n## ")[0]
+    table = CONSUMERS.read_text("utf-8").partition("### States\n")[2].partition("\n##")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [str(state) for state in State]
 
 

@@ -1,7 +1,7 @@
 """What follows from an order's facts: who must act and why, dates, counters, the order against its numbers."""
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import pytest
 from made import account, day, event, hour, look
@@ -193,6 +193,17 @@ def test_history_entries_of_all_numbers_say_when_the_order_ported() -> None:
     assert ported(order_of(one, seen, two, told)) == (hour(5), "event", hour(5)), "the order's own event wins"
 
 
+def test_history_entries_of_all_numbers_say_since_when_the_order_is_where_it_is() -> None:
+    seen = fone(9, "Rejected", lines(n01="Rejected", n02="Rejected"))
+    one, two = entry(3, "+61255500101", "Rejected"), entry(4, "+61255500102", "Rejected")
+    order = order_of(fone(1, "Queued", lines(n01="Queued", n02="Queued")), one, seen)
+    assert (order.state_since, order.waiting_since) == (hour(9), hour(9)), "one of two is not enough"
+    order = order_of(fone(1, "Queued", lines(n01="Queued", n02="Queued")), one, seen, two)
+    assert (order.state_since, order.waiting_since, order.waiting_on) == (hour(4), hour(4), "us")
+    late = entry(11, "+61255500102", "Rejected")
+    assert order_of(one, seen, late).state_since == hour(9), "never later than it was seen"
+
+
 def test_only_what_was_announced_says_when_a_number_moved() -> None:
     told = [
         fone(1, "Queued", lines(n01="Completed", n02="Queued")),
@@ -272,22 +283,6 @@ def test_who_ended_an_order_is_said_only_as_far_as_it_is_known(
     assert order_of(*(normalise(fact, known) for fact in facts)).end_cause == cause
 
 
-# --- what the provider does by itself -------------------------------------------------------------------
-
-
-def test_an_undecided_port_out_is_authorised_by_silence_counted_from_its_last_return() -> None:
-    facts = [event(1, "pending", direction=OUT), event(2, "rejected-pending", direction=OUT)]
-    first, again = order_of(facts[0]), order_of(*facts, event(9, "pending", direction=OUT))
-    assert (first.deadline_at, first.deadline_kind) == (hour(25), "port_out_authorised_by_silence")
-    assert (order_of(*facts).deadline_at, again.deadline_at) == (None, hour(33))
-
-
-def test_a_draft_is_deleted_after_thirty_days_and_a_deleted_one_has_no_deadline() -> None:
-    draft = look(1, "draft", dates=Dates(created=hour(0)))
-    assert order_of(draft).deadline_at == hour(0) + timedelta(days=30)
-    assert order_of(draft, event(2, deleted=True)).deadline_at is None
-
-
 # --- messaging ------------------------------------------------------------------------------------------
 
 MESSAGING = [
@@ -359,7 +354,35 @@ def test_numbers_with_a_life_of_their_own_are_counted_one_by_one() -> None:
 def test_the_orders_own_word_stands_whatever_its_numbers_add_up_to() -> None:
     order = order_of(fone(1, "Completed", lines(n01="Completed", n02="Queued")))
     assert (order.state, order.rollup_state, order.numbers_open) == ("ported", "with_provider", 1)
-    assert order.disagreement is None
+    assert order.disagreement == "ported_with_open_numbers"
+
+
+def test_an_order_that_is_open_while_all_its_numbers_ended_is_reported() -> None:
+    ended, one_left = lines(n01="Completed", n02="Cancelled"), lines(n01="Completed", n02="Queued")
+    order = order_of(fone(1, "Queued", ended))
+    assert (order.state, order.is_open) == ("with_provider", True)
+    assert order.disagreement == "open_with_all_numbers_ended"
+    assert order_of(fone(1, "Queued", one_left)).disagreement is None
+    assert order_of(fone(1, "Completed", ended)).disagreement is None
+    known_in_part = Partial(ended.numbers)
+    cut_off = look(1, "Queued", provider="fonedynamics", numbers=known_in_part, numbers_total=3)
+    assert order_of(cut_off).disagreement is None
+
+
+def test_a_disagreement_ends_with_its_cause() -> None:
+    both, one = lines(n01="Completed", n02="Queued"), lines(n01="Completed")
+    assert order_of(fone(1, "Completed", both), fone(2, "Completed", one)).disagreement is None
+    late = entry(2, "+61255500102", "Completed")
+    before, after = fold(None, [fone(1, "Completed", both)]), order_of(fone(1, "Completed", both), late)
+    assert after.disagreement is None
+    (row,) = [row for row in diff(before, fold(before, [late]), late) if row.field == "disagreement"]
+    assert (row.kind, row.old, row.new) == ("attribute_changed", "ported_with_open_numbers", None)
+
+
+@pytest.mark.parametrize("word", ["submitted", "foc-date-confirmed", "ported", "cancelled"])
+def test_numbers_that_only_copy_their_order_never_contradict_it(word: str) -> None:
+    active = NumberSaid(A, activation=Word("Active")), NumberSaid(B, activation=Word("Failed"))
+    assert order_of(look(1, word, numbers=Whole(active))).disagreement is None
 
 
 def test_all_ended_and_some_moved_is_partially_ported() -> None:

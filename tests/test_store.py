@@ -263,6 +263,15 @@ def test_absence_is_not_deletion_but_an_event_and_a_documented_404_are(acme: Des
     assert [row["kind"] for row in kinds] == ["order_deleted", "order_deleted", "order_reappeared"]
 
 
+def test_a_look_from_before_a_tombstone_is_history_and_undoes_nothing(acme: Desk) -> None:
+    acme.record(event(5, deleted=True))
+    acme.record(look(3, "submitted", NUMBER))
+    row = acme.one("select state, numbers_total, is_open, deletion_basis from v1_orders")
+    told = {"state": "with_carrier", "numbers_total": 1, "is_open": False, "deletion_basis": "event"}
+    assert row == told
+    assert acme.rows("select * from v1_changes where kind = 'order_reappeared'") == []
+
+
 def test_a_late_event_is_inserted_into_history_and_appended_to_the_feed(acme: Desk) -> None:
     acme.record(event(1, "in-process"), event(9, "foc-date-confirmed"))
     seq = acme.one("select newest_seq from v1_feed_identity")

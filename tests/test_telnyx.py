@@ -568,12 +568,14 @@ def test_the_facets_of_a_number_are_told_only_where_they_are_there() -> None:
         "activation_status": "Conflict",
         "messaging_port_status": "pending",
         "requirements_status": "approved",
+        "portability_status": "provisional",
     }
     said = lines(1) + lines(1, **everything) + lines(1, activation_status=None)
     (_, fact) = looked(order(phone_numbers=said)).facts
     assert fact.numbers is not None
     bare, full, null = fact.numbers.numbers
     assert bare.status is bare.activation is bare.messaging is bare.requirement is NOT_TOLD
+    assert (bare.portability, full.portability) == (NOT_TOLD, "provisional")
     assert (full.activation.raw, full.messaging.raw, full.requirement) == ("Conflict", "pending", "approved")  # type: ignore[union-attr]
     assert null.activation.raw is None  # type: ignore[union-attr]
 

@@ -113,6 +113,46 @@ def db_grant_reader(
     return OK
 
 
+@db_app.command("backup")
+def db_backup(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where the copy goes; replaced when it is there.")
+    ],
+) -> int:
+    """Write a consistent copy of the SQLite database, while everything goes on.
+
+    Example: [bold]porting-aggregator db backup /backup/aggregator.db[/]
+    """
+    from aggregator.cli import setup
+    from aggregator.config import database_url
+    from aggregator.errors import ConfigError
+    from aggregator.store import engine as engines
+
+    with setup.reader() as reader:  # there is one, and it is ours
+        if reader.engine.dialect.name != "sqlite":
+            raise ConfigError("a Postgres database is backed up with its own tools: pg_dump")
+    config = setup.configuration()
+    engines.copy(engines.connect(database_url(config, os.environ), config.database.schema), file)
+    typer.echo(f"copied to {file}")
+    return OK
+
+
+@db_app.command("restored")
+def db_restored() -> int:
+    """Tell the readers of the change feed that a backup was restored: they start again from the tables.
+
+    Example: [bold]porting-aggregator db restored[/]
+    """
+    from aggregator.cli import setup
+
+    config = setup.configuration()
+    setup.logging(config, quiet=True)
+    with setup.store(config) as store:
+        feed_id = store.restored()
+    typer.echo(f"the change feed is {feed_id} now")
+    return OK
+
+
 @contextmanager
 def _owner() -> Iterator[tuple["Config", "Engine"]]:
     """The database as its owner, for what the daemon's role may not do."""

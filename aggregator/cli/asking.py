@@ -9,10 +9,10 @@ import typer
 
 from aggregator import accounts, publish
 from aggregator.cli import output, setup
-from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
-from aggregator.config import AccountConfig, Config
+from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, INTERNAL, OK, TRY_LATER, say
+from aggregator.config import AccountConfig
 from aggregator.core.findings import Recorded
-from aggregator.errors import ConfigError, StoreError
+from aggregator.errors import ConfigError, Stopped, StoreError
 from aggregator.once import Polled, Verdict, held, poll_once
 from aggregator.poll import poll_events
 
@@ -28,6 +28,7 @@ CODES = {
     Verdict.BAD_NEWS: BAD_NEWS,
     Verdict.DENIED: DENIED,
     Verdict.CONFIG: CONFIG,
+    Verdict.INTERNAL: INTERNAL,
 }
 
 
@@ -47,7 +48,6 @@ def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
         jobs = [
             pool.submit(
                 _poll,
-                config,
                 one,
                 store,
                 fetchers.enter_context(accounts.fetcher(config, one)),
@@ -71,26 +71,21 @@ def combined(codes: list[int]) -> int:
     return BAD_NEWS if set(codes) - {OK, TRY_LATER} else TRY_LATER
 
 
-def _poll(
-    config: Config, chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, named: bool
-) -> Polled:
+def _poll(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, named: bool) -> Polled:
     """Poll one account; whatever goes wrong stays with it."""
     try:
-        accounts.key_of(config, chosen)
         if named:
             store.unpause(chosen.name)
-        polled = poll_one(chosen, store, fetch, due)
+        return poll_one(chosen, store, fetch, due)
     except ConfigError as error:
         return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
     except StoreError as error:
         return Polled(chosen.name, Verdict.LATER, trouble=str(error))
-    for outcome in polled.outcomes:
-        if not outcome.complete:
-            said = str(outcome.error or "")
-            log.warning(
-                "poll.incomplete", account=chosen.name, feed=outcome.feed, outcome=outcome.outcome, error=said
-            )
-    return polled
+    except Stopped:
+        return Polled(chosen.name, Verdict.LATER, trouble="stopped")
+    except Exception as error:
+        log.exception("poll.crashed", account=chosen.name)
+        return Polled(chosen.name, Verdict.INTERNAL, trouble=f"internal error: {type(error).__name__}")
 
 
 def poll_one(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool = False) -> Polled:

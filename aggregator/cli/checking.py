@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import typer
 
@@ -27,7 +28,7 @@ def check_all(online: bool) -> int:
         code, text = _account(config, account, online)
         typer.echo(f"{account.name:<14} {_word(code)}  {text}")
         codes.append(code)
-    for warning in twins(config):
+    for warning in (*twins(config), *not_yet(config)):
         say(warning)
     worst = {code for code in codes if code != OK}
     return combined(sorted(worst)) if worst else OK
@@ -44,8 +45,12 @@ def _database(config: Config) -> tuple[int, str]:
 
     try:
         url = database_url(config, os.environ)
-        if url.startswith("sqlite:///") and not os.path.exists(url.removeprefix("sqlite:///")):
-            return OK, "none yet; the first poll makes it"
+        if url.startswith("sqlite:///"):
+            path = Path(url.removeprefix("sqlite:///"))
+            if not path.parent.is_dir():
+                return CONFIG, f"there is no folder {path.parent}; type: mkdir -p {path.parent}"
+            if not path.exists():
+                return OK, "none yet; the first poll makes it"
         reader = open_reader(url, config.database.schema)
         try:
             schema.require(reader.engine)
@@ -96,4 +101,14 @@ def twins(config: Config) -> list[str]:
         first = seen.setdefault((account.provider, account.base_url, key, own), account.name)
         if first != account.name:
             warnings.append(f"warning: {first} and {account.name} would read the same orders")
+    return warnings
+
+
+def not_yet(config: Config) -> list[str]:
+    """A warning for each section that is understood but not carried out by this version."""
+    warnings = []
+    if any(vars(config.retention).values()):
+        warnings.append("warning: [retention] is not carried out yet: nothing is removed")
+    if any(vars(config.http).values()):
+        warnings.append("warning: [http] is not carried out yet: nothing is served")
     return warnings

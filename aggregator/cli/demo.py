@@ -30,6 +30,13 @@ HISTORY = 30
 SEED = "7"
 TELNYX, FONE = "telnyx-main", "fone-au"
 
+SIGNED = "# Written by the demo."
+OURS = {
+    "aggregator.toml",
+    "telnyx.key",
+    "fonedynamics.key",
+    *(f"aggregator.db{end}" for end in ("", "-wal", "-shm", "-journal")),
+}
 TOML = """# Written by the demo. The two accounts talk to stand-ins that ran on loopback.
 [database]
 url = "sqlite:///aggregator.db"
@@ -100,13 +107,15 @@ def run(seconds: int, keep: Path, picture: Path | None = None) -> int:
 
 
 def _fresh(keep: Path) -> Path | None:
-    """The demo's folder, emptied if a demo made it; anything else in its place is left alone."""
-    if keep.exists() and any(keep.iterdir()) and not (keep / "aggregator.toml").exists():
+    """The demo's folder, without what a demo before left there; any other file in it stops the demo."""
+    keep.mkdir(parents=True, exist_ok=True)
+    theirs = {path.name for path in keep.iterdir()} - OURS
+    toml = keep / "aggregator.toml"
+    if theirs or (toml.exists() and not toml.read_text(encoding="utf-8").startswith(SIGNED)):
         say(f"{keep} holds other files; name another folder with --keep")
         return None
-    if keep.exists():
-        shutil.rmtree(keep)
-    keep.mkdir(parents=True)
+    for name in OURS:
+        (keep / name).unlink(missing_ok=True)
     return keep
 
 

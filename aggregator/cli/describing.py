@@ -11,6 +11,10 @@ Row = dict[str, Any]
 CLOCKS = {
     "port_out_authorised_by_silence": "then the provider authorises it by itself",
     "draft_deleted": "then the provider deletes the draft",
+    "exception_cancelled": "then the provider is said to cancel it, if nobody answers",
+    "cancel_locked": "from then on it cannot be cancelled through the provider's API",
+    "port_out_late": "until then it may port on any day; after that it is late",
+    "emergency_return_over": "until about then it can be given back in an emergency",
 }
 
 
@@ -44,6 +48,8 @@ def order_lines(order: Row) -> Iterator[str]:
         "stands": stands(order),
         "waits": waits(order),
         "deadline": _deadline(order),
+        "stuck": order["stuck_since"]
+        and f"since {output.when(order['stuck_since'])}: longer {telling.plain(order['state'])} than is usual",
         "FOC confirmed": confirmed(order),
         "FOC requested": _date(order, "requested_foc"),
         "ported": order["ported_at"] and output.when(order["ported_at"]),
@@ -153,6 +159,10 @@ def number_stands(row: Row) -> str:
         said.append(f"activation {telling.plain(row['activation_state'])}")
     if row["messaging_state"]:
         said.append(f"messaging {telling.plain(row['messaging_state'])}")
+    if row["portability_status"] and row["portability_status"] != "confirmed":
+        said.append(f"portability {telling.quoted(row['portability_status'])}")
+    if row["requirements_status"] and row["requirements_status"] != "approved":
+        said.append(f"requirements {telling.quoted(row['requirements_status'])}")
     if row["carrier_status_raw"]:
         said.append(f"the carrier's status {telling.quoted(row['carrier_status_raw'])}")
     if not row["is_current"]:

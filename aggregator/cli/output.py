@@ -43,6 +43,7 @@ HEADINGS = {
     "waiting_since": "since",
     "state_since": "since",
     "deadline_at": "deadline",
+    "stuck_since": "stuck since",
     "observed_at": "learned",
     "occurred_at": "happened",
     "last_complete_at": "complete",

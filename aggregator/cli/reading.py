@@ -63,7 +63,7 @@ def waiting(asked: Filters) -> int:
     """
     columns = (
         "urgency customer_reference numbers_total provider direction why waiting_since deadline_at "
-        "provider_order_id"
+        "stuck_since provider_order_id"
     )
     show_rows(asked, "waiting", columns, "nothing waits for us")
     return OK
@@ -72,7 +72,11 @@ def waiting(asked: Filters) -> int:
 @app.command(rich_help_panel=READ)
 @filtered
 def orders(
-    asked: Filters, all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False
+    asked: Filters,
+    all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="Only those longer in their state than is usual.")
+    ] = False,
 ) -> int:
     """The orders that are open (with --all: every order), most recently changed first.
 
@@ -80,11 +84,12 @@ def orders(
     """
     columns = (
         "customer_reference numbers_total provider direction state raw_status waiting_on state_since "
-        "confirmed_foc_on provider_order_id"
+        "confirmed_foc_on stuck_since provider_order_id"
     )
     columns += " deleted_at" if all else ""
-    only_open = {} if all or asked.state is not None else {"is_open": True}
-    show_rows(asked, "orders", columns, "no such order", only_open)
+    only: dict[str, object] = {} if all or asked.state is not None else {"is_open": True}
+    only |= {"is_stuck": True} if stuck else {}
+    show_rows(asked, "orders", columns, "no order is stuck" if stuck else "no such order", only)
     return OK
 
 

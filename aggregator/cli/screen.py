@@ -41,7 +41,9 @@ class Screen:
     def show(self, picture: Picture, last: bool = False) -> None:
         """Draw a picture; off a terminal, say what it adds, and the whole of it at the end."""
         if self.live:
-            self.live.update(drawn(picture), refresh=True)
+            # A small screen shows fewer of the orders that wait, so that the changes below them stay in sight.
+            rows = max(1, min(len(picture["waiting"]), (self.console.height - 28) // 2))
+            self.live.update(drawn({**picture, "waiting": picture["waiting"][:rows]}), refresh=True)
             return
         for at, who, what in picture["changes"]:
             self._say(_when(at), who, what)
@@ -69,7 +71,7 @@ def drawn(picture: Picture, framed: bool = True) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             ("porting aggregator", "bold"),
-            f"   Telnyx and Fone Dynamics, one status model   simulated {now:%a %d %b %Y %H:%M} UTC   poll {picture['polls']}",
+            f"   Telnyx and Fone Dynamics, one status model   {now:%a %d %b %H:%M} UTC, simulated   poll\N{NO-BREAK SPACE}{picture['polls']}",
         )
     ]
     parts.append(_portouts(picture["portouts"], now))
@@ -102,7 +104,7 @@ def _portouts(rows: list[dict[str, Any]], now: datetime) -> RenderableType:
         )
     grid = _grid("number", "to", "says", "authorises itself")
     for row in rows:
-        left = _left(row["deadline_at"], now)
+        left = f"{_left(row['deadline_at'], now)}, unless we decide"
         grid.add_row(str(row["numbers_total"]), row["provider"], row["why"], Text(left, style="bold red"))
     return Panel(
         grid, title="[bold red]a port-out nobody expected[/]", title_align="left", border_style="red"
@@ -115,7 +117,9 @@ def _left(deadline: str | None, now: datetime) -> str:
     left = (datetime.fromisoformat(deadline.replace("Z", "+00:00")) - now).total_seconds()
     if left <= 0:
         return "any moment now"
-    return f"in {int(left // 3600)} h {int(left % 3600 // 60):02} min, unless we decide"
+    if left > 172_800:
+        return f"in {left / 86_400:.0f} days"
+    return f"in {int(left // 3600)} h {int(left % 3600 // 60):02} min"
 
 
 def _waiting(rows: list[dict[str, Any]], total: int, now: datetime) -> RenderableType:

@@ -8,6 +8,7 @@ import structlog
 from aggregator import accounts, daemon
 from aggregator.cli import setup
 from aggregator.cli.app import OK
+from aggregator.cli.checking import not_yet
 from aggregator.config import Config, database_url
 from aggregator.errors import ConfigError
 from aggregator.store import open_store
@@ -27,6 +28,8 @@ def serve() -> int:
     faulthandler.enable()  # what the watchdog's SIGABRT shows: every thread's stack
     config = load()
     _with_keys(config)
+    for warning in not_yet(config):
+        log.warning("configuration.not_yet", text=warning.removeprefix("warning: "))
     store = open_store(database_url(config, os.environ), config.database.schema)
     daemon.serve(daemon.Daemon(config, store, load, Notifier()))
     return OK

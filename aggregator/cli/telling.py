@@ -20,6 +20,8 @@ FIELDS = {
     "messaging_state": "messaging",
     "activation_state": "activation",
     "carrier_status_raw": "the carrier's status",
+    "portability_status": "portability",
+    "requirements_status": "requirements",
     "parent_order_id": "split off from",
     "sub_account": "sub-account",
     "customer_group_reference": "customer's group",
@@ -153,7 +155,7 @@ def value(field: str, said: str | None) -> str:
         return ""
     if said.startswith("["):
         return ", ".join(REASON_WORDS.get(code, plain(code)) for code in json.loads(said))
-    if field in ("raw_status", "carrier_status_raw"):
+    if field in ("raw_status", "carrier_status_raw", "portability_status", "requirements_status"):
         return quoted(said)
     if field in ("state", "waiting_on", "activation_state", "messaging_state", "rollup_state"):
         return plain(said)

@@ -12,7 +12,6 @@ from typing import Any, Final
 from aggregator.config.checks import checked, keys_of, merged, table_of, words
 from aggregator.config.environ import SECTIONS, overridden, with_variable
 from aggregator.config.shapes import (
-    STUCK,
     AccountConfig,
     Config,
     Database,
@@ -122,7 +121,8 @@ def load(path: Path, adapter_of: Callable[[str], Adapter], environ: Mapping[str,
     found = {name: _account(name, table, adapter_of, shared, mistakes) for name, table in accounts.items()}
     if mistakes:
         raise ConfigError(*(with_variable(mistake, variables) for mistake in mistakes))
-    whole: dict[str, Any] = {**sections, "accounts": found, "stuck": stuck}
+    asked = {name: replace(one, stuck=stuck) for name, one in found.items() if one is not None}
+    whole: dict[str, Any] = {**sections, "accounts": asked, "stuck": stuck}
     network = whole["network"]
     if network.ca_file is not None:
         whole["network"] = replace(network, ca_file=str(path.parent / network.ca_file))
@@ -168,7 +168,8 @@ def _data(path: Path) -> dict[str, Any]:
 
 
 def _stuck(value: object, mistakes: list[str]) -> Mapping[str, timedelta]:
-    found = dict(STUCK)
+    """The usual times that are written; each account's adapter knows the others."""
+    found: dict[str, timedelta] = {}
     for state, said in table_of(value, "stuck", mistakes).items():
         if state not in list(State):
             mistakes.append(f"stuck.{state}: no such state{near(state, list(State))}")

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from aggregator.config.values import DatabaseUrl, Duration, Listen, Positive, Proxy, Schema
 from aggregator.core.account import Adapter, Feed, Options
-from aggregator.core.model import Meaning, Reason, State, Vocabulary
+from aggregator.core.model import Meaning, Reason, Vocabulary
 
 Words: TypeAlias = Mapping[Vocabulary, Mapping[str, Meaning | Reason]]
 
@@ -64,16 +64,6 @@ class Http:
     page_listen: Listen | None = None
 
 
-STUCK: Mapping[str, timedelta] = {
-    State.ACTION_NEEDED: timedelta(days=3),
-    State.WITH_PROVIDER: timedelta(days=1),
-    State.WITH_CARRIER: timedelta(days=3),
-    State.EXCEPTION: timedelta(days=3),
-    State.CANCEL_PENDING: timedelta(days=2),
-}
-"""How long an order usually stays in a state; one that stays longer is stuck."""
-
-
 @dataclass(frozen=True)
 class AccountConfig:
     """One account as configured, with its adapter's defaults applied."""
@@ -90,6 +80,7 @@ class AccountConfig:
     enabled: bool = True
     allow_actions: bool = False
     statuses: Words = field(default_factory=dict)
+    stuck: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,5 +94,5 @@ class Config:
     network: Network = Network()
     retention: Retention = Retention()
     waiting: Waiting = Waiting()
-    stuck: Mapping[str, timedelta] = field(default_factory=lambda: dict(STUCK))
+    stuck: Mapping[str, timedelta] = field(default_factory=dict)
     http: Http = Http()

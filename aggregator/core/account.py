@@ -1,12 +1,14 @@
 """What a provider is to us, and one account at it: data and two pure functions, no secret and no URL with one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
-from aggregator.core.model import Ask, Direction, Meaning, Page, Reading, Reason, Request, Vocabulary
+from aggregator.core.clocks import Clock
+from aggregator.core.model import Ask, Direction, Meaning, Page, Reading, Reason, Request, State, Vocabulary
+from aggregator.core.stuck import Usual
 
 # --- providers ------------------------------------------------------------------------------------------
 
@@ -90,8 +92,11 @@ class Adapter:
     auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
+    clocks: tuple[Clock, ...] = ()
+    usual: Mapping[tuple[Direction, State], Usual] = field(default_factory=dict)
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
-    the credential is good."""
+    the credential is good. `clocks`: what the provider does by itself, and when. `usual`: how
+    long its orders stay in a state before they are stuck."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------
@@ -135,3 +140,5 @@ class Account:
     feeds: Mapping[str, Feed]
     label: str = ""
     allow_actions: bool = False
+    stuck: Mapping[str, timedelta] = field(default_factory=dict)
+    """`stuck`: the usual time in a state, where the operator wrote one."""

@@ -1,5 +1,5 @@
 """Before, after → changes: a row for every column that moved, so the rows alone rebuild the order. Left out
-are only the columns that depend on the clock, and what a number merely copies from its order.
+is only what a number merely copies from its order.
 """
 
 import json
@@ -46,13 +46,12 @@ KINDS = {
     "messaging_state": "messaging_changed",
     "activation_state": "activation_changed",
     "carrier_status_raw": "raw_status_changed",
+    "requirements_status": "requirements_changed",
     "parent_order_id": "order_linked",
 }
 """The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""
 
-CLOCK = frozenset({"deadline_at", "deadline_kind"})
-_ORDER = tuple(name for name in ORDER_FIELDS if name not in CLOCK)
-_order_values, _number_values = attrgetter(*_ORDER), attrgetter(*NUMBER_FIELDS)
+_order_values, _number_values = attrgetter(*ORDER_FIELDS), attrgetter(*NUMBER_FIELDS)
 _COPIES = tuple(name in COPIED for name in NUMBER_FIELDS)
 
 
@@ -65,12 +64,12 @@ def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterato
     told = because.as_of if because.source is Source.EVENT else None
     if before is None:
         # A link is told by a row of its own, whether the order was known before it or not.
-        order = dict(zip(_ORDER, _order_values(after.order), strict=True)) | {"parent_order_id": None}
+        order = dict(zip(ORDER_FIELDS, _order_values(after.order), strict=True)) | {"parent_order_id": None}
         yield Change("order_seen", new=_json(order), occurred_at=told)
         if parent := after.order.parent_order_id:
             yield Change("order_linked", "parent_order_id", None, parent, occurred_at=told)
     else:
-        yield from _moved(_ORDER, _order_values(before.order), _order_values(after.order), "", told)
+        yield from _moved(ORDER_FIELDS, _order_values(before.order), _order_values(after.order), "", told)
         yield from _late(before, after, because)
     for key, number in after.numbers.items():
         known = before.numbers.get(key) if before else None

@@ -23,7 +23,7 @@ _GROUPS = tuple(
     (group, tuple(column.name for column in fields(kind)))
     for group, kind in (("dates", Dates), ("carriers", Carriers), ("references", References))
 )
-_NUMBER = ("status", "activation", "messaging", "carrier_status", "requirement")
+_NUMBER = ("status", "activation", "messaging", "carrier_status", "requirement", "portability")
 _place = itemgetter(0)
 
 

@@ -277,6 +277,7 @@ class NumberSaid:
     messaging: Word | NotTold = NOT_TOLD
     carrier_status: str | NotTold | None = NOT_TOLD
     requirement: str | NotTold | None = NOT_TOLD
+    portability: str | NotTold | None = NOT_TOLD
     key: str = ""
     e164: str | None = None
 

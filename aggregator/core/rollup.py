@@ -6,7 +6,7 @@ it belongs.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
@@ -19,6 +19,7 @@ from aggregator.core.why import why
 
 T = TypeVar("T")
 
+PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported"})
 
 
@@ -52,7 +53,7 @@ def _order(
 ) -> Order:
     status = statuses[-1][1] if statuses else Status(None)
     state = state_of(status)
-    since = runs[-1].first[0] if runs else None
+    since = _since(runs, told, gone)
     waiting = waits(ref.direction, statuses, told, gone)
     requested, confirmed = _facet(told, "requested", Moment), _facet(told, "confirmed", Moment)
     losing = _facet(told, "losing", Carrier) or Carrier()
@@ -60,8 +61,6 @@ def _order(
     messaging = (_facet(told, "messaging", Word) or Word(None)).meaning
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
-    created = _facet(told, "created", datetime)
-    deadline_at, deadline_kind = (None, None) if deleted_at else _deadline(ref, state, since, created)
     return Order(
         customer_reference=_facet(told, "customer", str),
         customer_group_reference=_facet(told, "customer_group", str),
@@ -73,7 +72,7 @@ def _order(
         raw_status=status.raw,
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
         waiting_on=waiting.on,
-        waiting_since=waiting.since,
+        waiting_since=since if runs and waiting.since == runs[-1].first[0] else waiting.since,
         why=why(ref.direction, state, status, waiting.needs, waiting.on),
         reasons=_codes(status),
         is_open=state not in TERMINAL and deleted_at is None,
@@ -94,14 +93,12 @@ def _order(
         parent_order_id=_facet(told, "parent", str),
         submission_cycle=_cycles(runs),
         foc_changes=_foc_changes(told.trails.get("confirmed", ())),
-        created_at=created,
+        created_at=_facet(told, "created", datetime),
         submitted_at=_submitted(ref, runs),
         first_scheduled_at=next((run.first[0] for run in runs if run.state is State.SCHEDULED), None),
         ended_at=ended_at,
         end_cause=_end_cause(ref, runs, state),
         state_since=since,
-        deadline_at=deadline_at,
-        deadline_kind=deadline_kind,
         deleted_at=deleted_at,
         deletion_basis=deletion_basis,
     )
@@ -130,6 +127,24 @@ def _foc_changes(trail: Trail[Moment | None]) -> int:
     return sum(before != after for before, after in pairwise(dates))
 
 
+def _lives(told: Told, gone: Mapping[str, Stamp]) -> list[list[Run]]:
+    """The states that each of the order's numbers has gone through by itself."""
+    return [runs_of(n.trails.get("status", ())) for key, n in told.numbers.items() if key not in gone]
+
+
+def _since(runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
+    """Since when the order is where it is. Where that was only observed but was announced of each of its
+    numbers, the last of those says it better."""
+    if not runs:
+        return None
+    here = runs[-1]
+    lives = [life[-1] if life else None for life in _lives(told, gone)]
+    announced = [life.event[0] for life in lives if life and life.event and life.state is here.state]
+    if here.event or not announced or len(announced) < len(lives):
+        return here.first[0]
+    return min(here.first[0], max(announced))
+
+
 def _ends(
     runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]
 ) -> tuple[datetime | None, datetime | None, str | None]:
@@ -141,7 +156,7 @@ def _ends(
     source = None if moved is None else "event" if moved.event else "observed"
     if all(run is None or run.event for run in (ended, moved)):
         return ended_at, ported_at, source
-    lives = [runs_of(n.trails.get("status", ())) for key, n in told.numbers.items() if key not in gone]
+    lives = _lives(told, gone)
     ends = [life[-1] for life in lives if life and life[-1].state in TERMINAL and life[-1].event]
     if not ends or len(ends) < len(lives):
         return ended_at, ported_at, source
@@ -169,19 +184,6 @@ def _deletion(told: Told) -> tuple[datetime | None, str | None]:
             break
         gone = (at[0], basis)
     return gone
-
-
-def _deadline(
-    ref: OrderRef, state: State, since: datetime | None, created: datetime | None
-) -> tuple[datetime | None, str | None]:
-    """The earliest moment at which the provider acts by itself."""
-    if ref.direction is Direction.PORT_OUT and state is State.ACTION_NEEDED and since is not None:
-        # Silence authorises a port-out after 24-48 h: developers.telnyx.com, port-out quickstart.
-        return since + timedelta(hours=24), "port_out_authorised_by_silence"
-    if state is State.DRAFT and created is not None:
-        # A draft is deleted 30 days after its creation: support.telnyx.com, port request statuses.
-        return created + timedelta(days=30), "draft_deleted"
-    return None, None
 
 
 # --- its numbers ----------------------------------------------------------------------------------------
@@ -220,7 +222,6 @@ def _number(
     raw, e164 = cast(tuple[str, str | None], number.facets["raw"][1])
     activation = number.facets.get("activation")
     messaging = number.facets.get("messaging")
-    carrier = number.facets.get("carrier_status")
     return Number(
         raw_number=raw,
         e164=e164,
@@ -229,14 +230,22 @@ def _number(
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
         activation_state=cast(Word, activation[1]).meaning if activation else None,
         messaging_state=cast(Word, messaging[1]).meaning if messaging else None,
-        carrier_status_raw=cast(str | None, carrier[1]) if carrier else None,
+        carrier_status_raw=_said(number, "carrier_status"),
         state_since=runs[-1].first[0] if runs else None,
         added_at=number.first[0],
         ported_at=moved and moved.at,
         removed_at=gone[key][0] if key in gone else None,
         is_current=key not in gone,
+        portability_status=_said(number, "portability"),
+        requirements_status=_said(number, "requirement"),
         own=bool(own),
     )
+
+
+def _said(number: NumberTold, facet: str) -> str | None:
+    """What the provider said of a number in its own words."""
+    said = number.facets.get(facet)
+    return cast(str | None, said[1]) if said else None
 
 
 def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:
@@ -258,7 +267,18 @@ def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[s
         "numbers_active": sum(number.activation_state == "active" for number in current),
         "rollup_state": rolled_up(states),
         "is_mixed": len(states) > 1,
+        "disagreement": _disagreement(state, rolled_up(states), len(current) >= total),
     }
+
+
+def _disagreement(state: State, numbers: State | None, all_known: bool) -> str | None:
+    """Where the order's own word and its numbers contradict each other: reported, never repaired. That every
+    number ended is known only where every number is."""
+    if state is State.PORTED and numbers is not None and numbers not in TERMINAL:
+        return PORTED_EARLY
+    if state not in TERMINAL and numbers in TERMINAL and all_known:
+        return OPEN_LATE
+    return None
 
 
 def _total(told: Told, known: int) -> int:

@@ -66,8 +66,6 @@ class Order:
     ended_at: datetime | None = None
     end_cause: str | None = None
     state_since: datetime | None = None
-    deadline_at: datetime | None = None
-    deadline_kind: str | None = None
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
 
@@ -90,6 +88,8 @@ class Number:
     ported_at: datetime | None = None
     removed_at: datetime | None = None
     is_current: bool = True
+    portability_status: str | None = None
+    requirements_status: str | None = None
     own: bool = False
 
 

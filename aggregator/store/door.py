@@ -68,7 +68,7 @@ class Door:
             # A 404 is news only about an order we know and still believe in.
             absent = True if order.get("misses", 0) >= MISSES else None
             return replace(fact, as_of=looked_at, absent=absent) if order and gone_at is None else None
-        if gone_at is not None:
+        if gone_at is not None and looked_at > gone_at:
             return replace(fact, as_of=looked_at) if looked_at > gone_at + SETTLED else None
         event_at: datetime | None = order.get("event_as_of")
         if event_at is not None and event_at > fact.as_of:

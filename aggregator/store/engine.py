@@ -147,6 +147,14 @@ def close(engine: Engine) -> None:
         engine.dispose()
 
 
+def missing_folder(engine: Engine) -> Path | None:
+    """The folder that a SQLite file should lie in, where there is none."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    folder = Path(engine.url.database).absolute().parent
+    return None if folder.is_dir() else folder
+
+
 def copy(engine: Engine, target: Path) -> None:
     """A consistent copy of a SQLite file, as committed now, readable by nobody who cannot read the original.
     A file that stands there already is replaced once the copy is whole."""

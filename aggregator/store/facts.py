@@ -93,7 +93,7 @@ def _number(number: NumberSaid) -> Said:
     for name in ("activation", "messaging"):
         if (word := getattr(number, name)) is not NOT_TOLD:
             said[name] = word.raw
-    for name in ("carrier_status", "requirement"):
+    for name in ("carrier_status", "requirement", "portability"):
         if (value := getattr(number, name)) is not NOT_TOLD:
             said[name] = value
     return said

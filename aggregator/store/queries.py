@@ -23,6 +23,7 @@ BOOLEANS = frozenset(
         "foc_is_firm",
         "messaging_open",
         "is_mixed",
+        "is_stuck",
         "is_current",
         "late",
         "regression",
@@ -68,7 +69,7 @@ VIEWS = {
         "orders",
         "is_open desc, last_changed_at desc, order_id",
         "last_changed_at",
-        "account provider direction state customer_reference is_open",
+        "account provider direction state customer_reference is_open is_stuck",
     ),
     "changes": _view(
         "changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"

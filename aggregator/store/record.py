@@ -25,6 +25,7 @@ from aggregator.core.standing import Standing
 from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
 from aggregator.store import wanted
+from aggregator.store.clocks import clocked
 from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
 from aggregator.store.moves import Move, Moves
@@ -355,7 +356,8 @@ class _Recording:
     def _write(self) -> None:
         """Every row of the transaction, a list for each table."""
         rows, tx = self.rows, self.tx
-        orders = [order_row(self.orders[name], self.standings[name].order) for name in sorted(rows.orders)]
+        standing = [(self.orders[name], self.standings[name].order) for name in sorted(rows.orders)]
+        orders = clocked([(order_row(row, order), order) for row, order in standing], self.account)
         keys = {self.orders[name]["id"]: self.standings[name] for name in rows.orders}
         upsert(tx, OrderRow, ("id",), orders)
         documents = [{"hash": hash, "body": body} for hash, body in rows.documents.items()]

@@ -17,8 +17,10 @@ from aggregator.core.fold import stamp
 from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
 from aggregator.core.states import FINAL_BASES, TERMINAL
+from aggregator.errors import ConfigError
 from aggregator.store import engine as engines
 from aggregator.store import lease, progress, schema, wanted
+from aggregator.store.clocks import wind
 from aggregator.store.record import record
 from aggregator.store.statements import insert, table_of, upsert
 from aggregator.store.tables import (
@@ -48,6 +50,8 @@ def open_store(url: str, schema_name: str = "porting") -> "Store":
     """Open the database to write. An empty SQLite file gets its schema; any other state that is not this
     version's raises SchemaError with the command to type."""
     engine = engines.connect(url, schema_name)
+    if (folder := engines.missing_folder(engine)) is not None:
+        raise ConfigError(f"database.url: there is no folder {folder}; type: mkdir -p {folder}")
     try:
         if engine.dialect.name == "sqlite" and schema.is_empty(engine):
             schema.upgrade(engine)
@@ -112,6 +116,7 @@ class Store:
             row |= {"consecutive_failures": 0, "skew_s": 0.0, "pages": 0}
             upsert(tx, FeedRow, ("account_id", "feed"), [row], only=tuple(known))
         self._forget_known_words(tx, account, account_id)
+        wind(tx, account, account_id)
 
     def _forget_known_words(self, tx: Connection, account: Account, account_id: int) -> None:
         """A word that somebody has explained since is not unknown any more."""
@@ -127,6 +132,14 @@ class Store:
                 tx.execute(
                     delete(table).where(here, table.c.vocabulary == row.vocabulary, table.c.word == row.word)
                 )
+
+    def restored(self) -> str:
+        """A new name for the change feed: whoever read on from the old one would miss what a restored backup
+        has not got."""
+        feed_id = secrets.token_hex(8)
+        with self._writing() as tx:
+            tx.execute(update(FeedIdentityRow).values(feed_id=feed_id))
+        return feed_id
 
     def _account_id(self, tx: Connection, name: str) -> int | None:
         return tx.execute(select(col(AccountRow.id)).where(col(AccountRow.name) == name)).scalar()
@@ -167,8 +180,12 @@ class Store:
             return until
 
     def unpause(self, account: str) -> None:
-        """Forget that a key was refused: it was changed, or somebody wants it tried again."""
+        """Forget that a key was refused or missing: it was changed, or somebody wants it tried again at once."""
         with self._writing() as tx:
+            account_id = self._account_id(tx, account)
+            kept_back = col(FeedRow.last_outcome).in_(("denied", "no_key"))
+            here = update(FeedRow).where(col(FeedRow.account_id) == account_id, kept_back)
+            tx.execute(here.values(last_attempt_at=None, next_due_at=None, consecutive_failures=0))
             values: dict[str, Any] = {"paused_reason": None, "paused_until": None, "refusals": 0}
             tx.execute(update(AccountRow).where(col(AccountRow.name) == account).values(values))
 

@@ -161,6 +161,9 @@ class OrderRow(SQLModel, table=True):
     state_since: datetime | None = None
     deadline_at: datetime | None = None
     deadline_kind: str | None = None
+    deadline_presses: bool = False
+    stuck_at: datetime | None = None
+    clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
     first_seen_at: datetime
@@ -201,6 +204,8 @@ class NumberRow(SQLModel, table=True):
     is_current: bool
     unsettled_at: datetime | None = None
     moved_to: int | None = None
+    portability_status: str | None = None
+    requirements_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 

@@ -14,6 +14,7 @@ judged as (
   select o.*, a.name as account, a.provider, a.configured,
     (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
       and f.covered_at >= o.first_seen_at and o.deleted_at is null and o.misses = 0) as covered_at,
+    coalesce(o.is_open and o.stuck_at <= @ago(0), @no()) as is_stuck,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
   from port_order o join account a on a.id = o.account_id
@@ -23,8 +24,8 @@ select
   o.customer_group_reference, o.description, o.support_key, o.group_key, o.sub_account, o.state, o.raw_status,
   o.mapping_basis, o.map_version, o.waiting_on, o.needs_us, o.why, o.waiting_since,
   case when not o.needs_us then null
-    when o.deadline_at <= @ago(-86400) then 1
-    when o.deadline_at <= @ago(-259200) or o.state = 'exception' or o.state = 'unknown' then 2
+    when o.deadline_presses and o.deadline_at <= @ago(-86400) then 1
+    when o.deadline_presses and o.deadline_at <= @ago(-259200) or o.state = 'exception' or o.state = 'unknown' then 2
     else 3 end as urgency,
   case when o.needs_us then 'waiting_for_us'
     when o.deleted_at is not null then 'closed'
@@ -41,20 +42,21 @@ select
   o.rollup_state, o.is_mixed, o.disagreement, o.parent_order_id, o.submission_cycle, o.foc_changes,
   o.created_at, o.submitted_at, o.first_scheduled_at, o.ended_at, o.end_cause, o.state_since, o.first_seen_at,
   o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
-  o.deadline_kind, o.deleted_at, o.deletion_basis
+  o.deadline_kind, o.deleted_at, o.deletion_basis,
+  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since
 from judged o;
 
 create view v1_waiting as
 select v.order_id, v.provider, v.account, v.direction, v.provider_order_id, v.support_key, v.customer_reference,
   v.state, v.raw_status, v.why, v.waiting_since, v.numbers_total, v.losing_carrier, v.confirmed_foc_on,
-  v.deadline_at, v.deadline_kind, v.urgency
+  v.deadline_at, v.deadline_kind, v.urgency, v.is_stuck, v.stuck_since
 from port_order o join account a on a.id = o.account_id join v1_orders v on v.order_id = o.order_id
 where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_us;
 
 create view v1_numbers as
 select o.order_id, a.name as account, a.provider, n.number_key, n.e164, n.raw_number, n.state, n.raw_status,
   n.mapping_basis, n.activation_state, n.messaging_state, n.carrier_status_raw, n.state_since, n.added_at,
-  n.ported_at, n.removed_at, n.is_current, n.last_seq
+  n.ported_at, n.removed_at, n.is_current, n.last_seq, n.portability_status, n.requirements_status
 from port_number n join port_order o on o.id = n.order_pk join account a on a.id = o.account_id;
 
 create view v1_reasons as

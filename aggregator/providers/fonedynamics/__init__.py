@@ -6,7 +6,20 @@ carrier code are published, so most of what comes is mapped by guess or not at a
 
 from datetime import timedelta
 
-from aggregator.adapter import Adapter, Auth, Direction, FeedDefaults, FeedKind, Pacing, Vocabulary
+from aggregator.adapter import (
+    Adapter,
+    Auth,
+    Basis,
+    Clock,
+    CountedFrom,
+    Direction,
+    FeedDefaults,
+    FeedKind,
+    Pacing,
+    State,
+    Usual,
+    Vocabulary,
+)
 from aggregator.providers.fonedynamics.pages import HISTORY, ORDER, read
 from aggregator.providers.fonedynamics.requests import FoneDynamics, milder, ours, plan
 from aggregator.providers.fonedynamics.words import WORDS
@@ -49,4 +62,21 @@ ADAPTER = Adapter(
     options=FoneDynamics,
     milder=milder,
     auth_user=lambda options: ours(options).account_sid,
+    clocks=(
+        # An Australian cutover can be given back within about four hours: the industry's emergency return, which
+        # the provider's own pages do not speak of.
+        Clock(
+            "emergency_return_over",
+            Direction.PORT_IN,
+            frozenset({State.PORTED, State.PARTIALLY_PORTED}),
+            CountedFrom.PORTED,
+            timedelta(hours=4),
+            Basis.INFERRED,
+        ),
+    ),
+    # A Cat A port takes two to ten business days (inferred); no published word tells where in it an order is.
+    usual={
+        (Direction.PORT_IN, state): Usual(timedelta(days=10), business=True)
+        for state in (State.WITH_PROVIDER, State.WITH_CARRIER)
+    },
 )

@@ -7,6 +7,7 @@ https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-o
 from datetime import timedelta
 
 from aggregator.adapter import Adapter, Auth, Direction, FeedDefaults, FeedKind, Listing, Pacing
+from aggregator.providers.telnyx.clocks import CLOCKS, USUAL
 from aggregator.providers.telnyx.pages import KEEP, read
 from aggregator.providers.telnyx.requests import plan
 from aggregator.providers.telnyx.words import REASONS, WORDS
@@ -42,4 +43,6 @@ ADAPTER = Adapter(
     read=read,
     pacing=Pacing(),
     check=Listing("exception_types"),
+    clocks=CLOCKS,
+    usual=USUAL,
 )

@@ -279,6 +279,8 @@ def number(line: Item) -> NumberSaid:
         said["messaging"] = Word(text(line, "messaging_port_status"))
     if "requirements_status" in line:
         said["requirement"] = text(line, "requirements_status")
+    if "portability_status" in line:
+        said["portability"] = text(line, "portability_status")
     return international(get(line, "phone_number", str), **said)
 
 

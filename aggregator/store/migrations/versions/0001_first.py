@@ -164,6 +164,9 @@ def upgrade() -> None:
         sa.Column("state_since", UTCDateTime(), nullable=True),
         sa.Column("deadline_at", UTCDateTime(), nullable=True),
         sa.Column("deadline_kind", AutoString(), nullable=True),
+        sa.Column("deadline_presses", sa.Boolean(), nullable=False),
+        sa.Column("stuck_at", UTCDateTime(), nullable=True),
+        sa.Column("clock_version", AutoString(), nullable=False),
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
@@ -348,6 +351,8 @@ def upgrade() -> None:
         sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.Column("unsettled_at", UTCDateTime(), nullable=True),
         sa.Column("moved_to", sa.Integer(), nullable=True),
+        sa.Column("portability_status", AutoString(), nullable=True),
+        sa.Column("requirements_status", AutoString(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_pk"],
