@@ -164,7 +164,9 @@ def number_stands(row: Row) -> str:
     if row["requirements_status"] and row["requirements_status"] != "approved":
         said.append(f"requirements {telling.quoted(row['requirements_status'])}")
     if row["carrier_status_raw"]:
-        said.append(f"the carrier's status {telling.quoted(row['carrier_status_raw'])}")
+        known = row["carrier_status"] not in (None, "unknown", "unresolved")
+        meaning = f" ({telling.plain(row['carrier_status'])})" if known else ""
+        said.append(f"the carrier's status {telling.quoted(row['carrier_status_raw'])}{meaning}")
     if not row["is_current"]:
         gone = f" on {output.when(row['removed_at'])}" if row["removed_at"] else ""
         said.append(f"removed from the order{gone}")

@@ -68,6 +68,7 @@ class Order:
     state_since: datetime | None = None
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
+    requirements_met: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Number:
     is_current: bool = True
     portability_status: str | None = None
     requirements_status: str | None = None
+    carrier_status: str | None = None
     own: bool = False
 
 

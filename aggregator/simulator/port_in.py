@@ -54,7 +54,7 @@ def _first(rng: random.Random, born_at: datetime, key: int, count: int) -> dict[
     """What a new order says."""
     capable = rng.random() < 0.6
     on_demand = rng.random() < 0.04
-    return {
+    said = {
         "status": "draft",
         "details": [],
         "customer": rng.choice(CUSTOMERS),
@@ -73,8 +73,11 @@ def _first(rng: random.Random, born_at: datetime, key: int, count: int) -> dict[
         "steps": ["phone_number_verification_codes"] if rng.random() < 0.05 else [],
         "requirements": "requirement-info-pending" if rng.random() < 0.03 else "approved",
         "type": "partial" if count > 1 and rng.random() < 0.2 else "full",
-        "fast": count == 1 and rng.random() < 0.1,
+        "fast": (count == 1 and rng.random() < 0.1)
+        or on_demand,  # only a FastPort order is activated on demand
     }
+    said["acts"] = said["requirements"] != "approved"
+    return said
 
 
 def _ends_as_draft(life: Life) -> bool:

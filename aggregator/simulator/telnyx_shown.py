@@ -1,5 +1,6 @@
 """How Telnyx shows its things, with every published field; values are reserved for fiction."""
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -160,6 +161,24 @@ def job(order: Order) -> dict[str, Any]:
         "created_at": seconds(order.born_at),
         "updated_at": seconds(order.updated_at),
         "record_type": "porting_activation_job",
+    }
+
+
+def action(order: Order) -> dict[str, Any]:
+    """The act that an order requires, where its requirements are not all there from the beginning."""
+    said = order.said
+    done = said["requirements"] != "requirement-info-pending"
+    return {
+        "id": str(uuid.uuid5(uuid.UUID(order.id), "action requirement")),
+        "action_type": "au_id_verification",
+        "action_url": "https://example.com/verify?secret=action-canary",
+        "cancel_reason": None,
+        "porting_order_id": order.id,
+        "record_type": "porting_action_requirement",
+        "requirement_type_id": "59b0762a-b274-4f76-ac32-4d5cf0272e66",
+        "status": "completed" if done else "created" if said["status"] == "draft" else "pending",
+        "created_at": seconds(order.born_at),
+        "updated_at": seconds(order.updated_at),
     }
 
 

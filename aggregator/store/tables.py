@@ -181,6 +181,7 @@ class OrderRow(SQLModel, table=True):
     clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
+    requirements_met: bool | None = None
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None
@@ -215,6 +216,7 @@ class NumberRow(SQLModel, table=True):
     is_current: bool
     portability_status: str | None = None
     requirements_status: str | None = None
+    carrier_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 
