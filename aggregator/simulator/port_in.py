@@ -15,6 +15,7 @@ from aggregator.simulator.things import (
     UNPUBLISHED,
     Order,
     Step,
+    chance,
     identity,
     micros,
     millis,
@@ -37,6 +38,7 @@ def port_in(rng: random.Random, faults: Faults, born_at: datetime, key: int) -> 
     count = rng.choices((1, rng.randint(2, 8), rng.randint(51, 180)), (70, 27, 3))[0]
     order = Order(identity(rng), "in", born_at, us_numbers(rng, count))
     order.said = _first(rng, born_at, key, count)
+    order.said["acts"] = order.said["requirements"] != "approved" or chance(order.id, "acts") < 0.05
     life = Life(rng, faults, order)
     life.step(numbers=order.numbers)
     life.wait(0.2, 12)
@@ -54,7 +56,7 @@ def _first(rng: random.Random, born_at: datetime, key: int, count: int) -> dict[
     """What a new order says."""
     capable = rng.random() < 0.6
     on_demand = rng.random() < 0.04
-    said = {
+    return {
         "status": "draft",
         "details": [],
         "customer": rng.choice(CUSTOMERS),
@@ -76,8 +78,6 @@ def _first(rng: random.Random, born_at: datetime, key: int, count: int) -> dict[
         "fast": (count == 1 and rng.random() < 0.1)
         or on_demand,  # only a FastPort order is activated on demand
     }
-    said["acts"] = said["requirements"] != "approved"
-    return said
 
 
 def _ends_as_draft(life: Life) -> bool:

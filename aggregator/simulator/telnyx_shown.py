@@ -96,7 +96,7 @@ def porting_order(order: Order, embed: bool) -> dict[str, Any]:
                 "requirement_type_id": "59b0762a-b274-4f76-ac32-4d5cf0272e66",
             }
         ],
-        "requirements_met": said["requirements"] == "approved",
+        "requirements_met": said["requirements"] == "approved" and not _lacking(said),
         "status": {"details": said["details"], "value": said["status"]},
         "support_key": said["support_key"],
         "updated_at": seconds(order.updated_at),
@@ -164,10 +164,14 @@ def job(order: Order) -> dict[str, Any]:
     }
 
 
+def _lacking(said: dict[str, Any]) -> bool:
+    """Whether the act that an order requires is still to be done: before the losing carrier hears of it."""
+    return bool(said["acts"]) and said["status"] in ("draft", "in-process")
+
+
 def action(order: Order) -> dict[str, Any]:
-    """The act that an order requires, where its requirements are not all there from the beginning."""
+    """The act that an order requires, where it requires one."""
     said = order.said
-    done = said["requirements"] != "requirement-info-pending"
     return {
         "id": str(uuid.uuid5(uuid.UUID(order.id), "action requirement")),
         "action_type": "au_id_verification",
@@ -176,7 +180,7 @@ def action(order: Order) -> dict[str, Any]:
         "porting_order_id": order.id,
         "record_type": "porting_action_requirement",
         "requirement_type_id": "59b0762a-b274-4f76-ac32-4d5cf0272e66",
-        "status": "completed" if done else "created" if said["status"] == "draft" else "pending",
+        "status": "created" if said["status"] == "draft" else "pending" if _lacking(said) else "completed",
         "created_at": seconds(order.born_at),
         "updated_at": seconds(order.updated_at),
     }
