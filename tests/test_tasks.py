@@ -1,5 +1,5 @@
-"""What an order waits for beside its status: activation jobs and action requirements, asked for where they can
-matter, followed until they are over, and told by nothing but facts."""
+"""What an order waits for beside its status: activation jobs and action requirements, asked for where they
+can matter, followed until they are over, and told by nothing but facts."""
 
 import json
 from collections.abc import Iterator
@@ -168,6 +168,14 @@ def test_once_we_have_activated_nobody_waits_for_us(acme: Desk, telnyx: Provider
     poll(acme, telnyx, 2)
     assert stands(acme, "state", "waiting_on") == ("ported", "nobody")
     assert poll(acme, telnyx, 48) == [], "a job that is over is not asked for again"
+    rows = acme.rows(
+        "select kind, new_value from v1_changes where field = 'activation_job_status' order by seq"
+    )
+    assert [(row["kind"], row["new_value"]) for row in rows] == [
+        ("activation_changed", "created"),
+        ("activation_changed", "in-process"),
+        ("activation_changed", "completed"),
+    ]
     assert acme.steps("waiting_on") == [("nobody", "us"), ("us", "nobody")]
 
 
@@ -216,7 +224,7 @@ def test_an_activation_that_failed_waits_for_us_until_another_is_made(acme: Desk
     again = job(kind="scheduled", id=ACT, created_at=at(AT_FIVE + HOUR), updated_at=at(AT_FIVE + HOUR))
     telnyx.jobs = [failed, again]
     assert poll(acme, telnyx, 2) == ["activation_jobs"]
-    assert stands(acme, "waiting_on", "why") == ("nobody", None)
+    assert stands(acme, "waiting_on", "why", "activation_job_status") == ("nobody", None, "created")
 
 
 def test_an_activation_on_demand_without_a_window_waits_for_us_at_once(acme: Desk, telnyx: Provider) -> None:

@@ -30,6 +30,7 @@ from aggregator.core.model import (
     Skipped,
     State,
     Status,
+    Task,
     Vocabulary,
     Whole,
     Word,
@@ -45,7 +46,7 @@ VIEWS = {
     "numbers_ended_unported numbers_active rollup_state is_mixed disagreement parent_order_id submission_cycle "
     "foc_changes created_at submitted_at first_scheduled_at ended_at end_cause state_since first_seen_at "
     "last_changed_at last_read_ok_at last_seq deadline_at deadline_kind deleted_at deletion_basis is_stuck "
-    "stuck_since requirements_met",
+    "stuck_since requirements_met activation_job_status",
     "v1_waiting": "order_id provider account direction provider_order_id support_key customer_reference state "
     "raw_status why waiting_since numbers_total losing_carrier confirmed_foc_on deadline_at deadline_kind urgency "
     "is_stuck stuck_since",
@@ -127,6 +128,7 @@ def full(acme: Desk) -> None:
         carriers=Carriers(Carrier("Unreal Telecom", "1234"), Carrier("Real Telecom", "4321")),
         messaging=Word("activating"),
         requirements_met=False,
+        task=Task("job-1", Vocabulary.ACTIVATION_JOB, Word("created")),
     )
     moved = event(-88, "submitted")
     assert moved.announced is not None

@@ -58,6 +58,7 @@ def order_lines(order: Row) -> Iterator[str]:
         "carriers": _carriers(order),
         "messaging": order["messaging_state"]
         and telling.plain(order["messaging_state"]) + (", still open" if order["messaging_open"] else ""),
+        "activation job": order["activation_job_status"] and telling.quoted(order["activation_job_status"]),
         "numbers": _counted(order),
         "resubmitted": order["submission_cycle"] and f"{order['submission_cycle']} ×",
         "group": order["customer_group_reference"],

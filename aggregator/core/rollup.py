@@ -6,12 +6,23 @@ it belongs.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from aggregator.core.history import Run, gone_of, moved_in, reasons_of, runs_of, statuses_of
-from aggregator.core.model import Basis, Carrier, Direction, Moment, OrderRef, State, Status, Word
+from aggregator.core.model import (
+    Basis,
+    Carrier,
+    Direction,
+    Moment,
+    OrderRef,
+    State,
+    Status,
+    Task,
+    Vocabulary,
+    Word,
+)
 from aggregator.core.standing import Held, Number, NumberTold, Order, Stamp, Standing, Told, Trail
 from aggregator.core.states import MOVED, TERMINAL, rolled_up, state_of
 from aggregator.core.waiting import waits
@@ -20,6 +31,7 @@ from aggregator.core.why import why
 T = TypeVar("T")
 
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported"})
 
 
@@ -103,11 +115,20 @@ def _order(
         deleted_at=deleted_at,
         deletion_basis=deletion_basis,
         requirements_met=requirements_met,
+        activation_job_status=_job(told),
     )
 
 
 def _codes(status: Status) -> tuple[str, ...]:
     return tuple(sorted({reason.meaning.code for reason in status.reasons if reason.meaning}))
+
+
+def _job(told: Told) -> str | None:
+    """How the activation at the cutover goes, in the provider's word; of several jobs the youngest counts."""
+    trail: Trail[Task] = told.trails.get("task", ())
+    jobs = {task.id: task for _, task in trail if task.kind is Vocabulary.ACTIVATION_JOB}
+    made = [(task.made_at or LONG_AGO, id) for id, task in jobs.items()]
+    return jobs[max(made)[1]].status.raw if made else None
 
 
 def _submitted(ref: OrderRef, runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:

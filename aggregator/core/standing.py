@@ -69,6 +69,7 @@ class Order:
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
     requirements_met: bool | None = None
+    activation_job_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

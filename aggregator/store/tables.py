@@ -182,6 +182,7 @@ class OrderRow(SQLModel, table=True):
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
     requirements_met: bool | None = None
+    activation_job_status: str | None = None
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None

@@ -43,7 +43,8 @@ select
   o.created_at, o.submitted_at, o.first_scheduled_at, o.ended_at, o.end_cause, o.state_since, o.first_seen_at,
   o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
   o.deadline_kind, o.deleted_at, o.deletion_basis,
-  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since, o.requirements_met
+  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since, o.requirements_met,
+  o.activation_job_status
 from judged o;
 
 create view v1_waiting as

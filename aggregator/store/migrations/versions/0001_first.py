@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
         sa.Column("requirements_met", sa.Boolean(), nullable=True),
+        sa.Column("activation_job_status", AutoString(), nullable=True),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
         sa.Column("last_changed_at", UTCDateTime(), nullable=False),
         sa.Column("last_read_at", UTCDateTime(), nullable=True),
