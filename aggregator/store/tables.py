@@ -182,6 +182,8 @@ class OrderRow(SQLModel, table=True):
     clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
+    requirements_met: bool | None = None
+    activation_job_status: str | None = None
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None
@@ -222,6 +224,7 @@ class NumberRow(SQLModel, table=True):
     moved_to: int | None = None
     portability_status: str | None = None
     requirements_status: str | None = None
+    carrier_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 

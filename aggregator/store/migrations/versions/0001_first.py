@@ -184,6 +184,8 @@ def upgrade() -> None:
         sa.Column("clock_version", AutoString(), nullable=False),
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
+        sa.Column("requirements_met", sa.Boolean(), nullable=True),
+        sa.Column("activation_job_status", AutoString(), nullable=True),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
         sa.Column("last_changed_at", UTCDateTime(), nullable=False),
         sa.Column("last_read_at", UTCDateTime(), nullable=True),
@@ -369,6 +371,7 @@ def upgrade() -> None:
         sa.Column("moved_to", sa.Integer(), nullable=True),
         sa.Column("portability_status", AutoString(), nullable=True),
         sa.Column("requirements_status", AutoString(), nullable=True),
+        sa.Column("carrier_status", AutoString(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_pk"],
