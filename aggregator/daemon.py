@@ -34,6 +34,7 @@ from aggregator.systemd import Notifier
 if TYPE_CHECKING:
     from aggregator.fetch import Fetcher
     from aggregator.store import Store
+    from aggregator.store.prune import Pruned
     from aggregator.store.store import Lease
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Limits:
     """The daemon's own times, in seconds; tests shorten them."""
 
     tick_s: float = 1.0
+    prune_s: float = 1.0  # between two small steps of retention
     renew_s: float = 5.0
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
@@ -91,6 +93,8 @@ class Daemon:
         self.ticked = self.probed = time.monotonic()
         self.probing: asyncio.Task[None] | None = None
         self.polled = self.changed = 0
+        self.pruned: Pruned | None = None
+        self.pruning = asyncio.Lock()
 
     # --- start and stop ---------------------------------------------------------------------------------
 
@@ -104,6 +108,9 @@ class Daemon:
         await self._at_desk(self._adopt, self.config)
         self.scheduler.add_job(
             self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
+        )
+        self.scheduler.add_job(
+            self.prune, IntervalTrigger(seconds=self.limits.prune_s, timezone=UTC), id="prune"
         )
         self.scheduler.start()
         helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
@@ -121,6 +128,8 @@ class Daemon:
         for fetch in self.fetchers.values():
             fetch.close()
         ended = await self._wait_for_polls(self.limits.closing_s)
+        with suppress(TimeoutError):  # a step under way is let end too
+            await asyncio.wait_for(self.pruning.acquire(), self.limits.closing_s)
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
@@ -253,6 +262,27 @@ class Daemon:
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
         )
+
+    # --- retention --------------------------------------------------------------------------------------
+
+    async def prune(self) -> None:
+        """One small step of the walk that is due, between the commits of polls. The database knows how far it is."""
+        ages = self.config.retention
+        if self.stopping.is_set() or not any(vars(ages).values()):
+            return
+        try:
+            async with self.pruning:
+                step = await self._guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+        except Exception:
+            log.exception("prune.crashed", advice="nothing is removed any more until the next start")
+            self.scheduler.remove_job("prune")
+            return
+        if step is None:
+            return
+        self.pruned = step if self.pruned is None else self.pruned + step
+        if step.done:
+            log.info("prune.done", removed=str(self.pruned))
+            self.pruned = None
 
     # --- leases -----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored import desk, look
 
 from aggregator.simulator import Running
 
@@ -276,6 +278,26 @@ def test_an_account_without_its_key_stops_alone_and_none_at_all_is_78(
     none = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE_S)
     assert none.returncode == 78
     assert "accounts.other.secret: file:nowhere.key" in none.stderr
+
+
+def test_what_is_too_old_goes_while_it_polls(
+    simulate: Callable[..., Running], started: Start, tmp_path: Path
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    sim.advance(20 * 86_400)
+    with desk(f"sqlite:///{tmp_path / 'aggregator.db'}") as acme:
+        for number in range(200):
+            acme.record(look(-9_000, "submitted", order=f"old-{number}"))
+            acme.record(look(-8_000, "cancelled", order=f"old-{number}"))
+    service = started(sim, '[retention]\ndocuments = "30d"\nchanges = "30d"\n' + TOML, limits="prune_s=0.1")
+    removed = service.logged("prune.done")["removed"]
+    assert re.fullmatch("400 documents, 0 payloads of events, [0-9]{4} changes, 0 records of polls", removed)
+    truth = sim.truth()["telnyx"]
+    service.until(ALL_THERE.format(events=len(truth["porting_events"]) + len(truth["portout_events"])))
+    ((left,),) = service.query("select count(*) from v1_changes where order_id like 'acme/%'")
+    assert left <= 1, "the newest row of all stays"
+    assert service.query("select floor > 1000 and floor <= newest_seq from v1_feed_identity") == [(1,)]
+    assert service.end() == 0
 
 
 @pytest.mark.parametrize("fault", [TIMER_DIES, CLOCK_STEPS_BACK], ids=["timer dies", "clock steps back"])

@@ -144,8 +144,6 @@ def twins(config: Config) -> list[str]:
 def not_yet(config: Config) -> list[str]:
     """A warning for each section that is understood but not carried out by this version."""
     warnings = []
-    if any(vars(config.retention).values()):
-        warnings.append("warning: [retention] is not carried out yet: nothing is removed")
     if any(vars(config.http).values()):
         warnings.append("warning: [http] is not carried out yet: nothing is served")
     return warnings
