@@ -61,7 +61,8 @@ LIMITS = Limits()
 
 
 class Daemon:
-    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock."""
+    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock; `count` is
+    told of each poll and how long it took."""
 
     def __init__(
         self,
@@ -71,7 +72,9 @@ class Daemon:
         notifier: Notifier,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
+        count: Callable[[Polled, float], None] = lambda polled, seconds: None,
     ) -> None:
+        self.count = count
         self.store, self.load, self.notifier, self.clock = store, load, notifier, clock
         self.limits = limits = limits or LIMITS
         self.config = config
@@ -159,6 +162,8 @@ class Daemon:
             config = await self._at_desk(self.load)
             if config.database != self.config.database:
                 log.warning("reload.database", advice="restart the daemon to use another database")
+            if config.http != self.config.http:
+                log.warning("reload.http", advice="restart the daemon to serve on another address")
             await self._at_desk(self._adopt, config)
             log.info("reload.done", accounts=len(self.accounts))
         except (ConfigError, StoreError) as error:
@@ -246,6 +251,8 @@ class Daemon:
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
+        began = self.since.get(polled.account)
+        self.count(polled, time.monotonic() - began if began is not None else 0.0)
         recorded = polled.recorded
         self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
