@@ -34,6 +34,7 @@ from aggregator.systemd import Notifier
 if TYPE_CHECKING:
     from aggregator.fetch import Fetcher
     from aggregator.store import Store
+    from aggregator.store.prune import Pruned
     from aggregator.store.store import Lease
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Limits:
     """The daemon's own times, in seconds; tests shorten them."""
 
     tick_s: float = 1.0
+    prune_s: float = 1.0  # between two small steps of retention
     renew_s: float = 5.0
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
@@ -59,7 +61,8 @@ LIMITS = Limits()
 
 
 class Daemon:
-    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock."""
+    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock; `count` is
+    told of each poll and how long it took."""
 
     def __init__(
         self,
@@ -69,7 +72,9 @@ class Daemon:
         notifier: Notifier,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
+        count: Callable[[Polled, float], None] = lambda polled, seconds: None,
     ) -> None:
+        self.count = count
         self.store, self.load, self.notifier, self.clock = store, load, notifier, clock
         self.limits = limits = limits or LIMITS
         self.config = config
@@ -91,6 +96,8 @@ class Daemon:
         self.ticked = self.probed = time.monotonic()
         self.probing: asyncio.Task[None] | None = None
         self.polled = self.changed = 0
+        self.pruned: Pruned | None = None
+        self.pruning = asyncio.Lock()
 
     # --- start and stop ---------------------------------------------------------------------------------
 
@@ -104,6 +111,9 @@ class Daemon:
         await self._at_desk(self._adopt, self.config)
         self.scheduler.add_job(
             self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
+        )
+        self.scheduler.add_job(
+            self.prune, IntervalTrigger(seconds=self.limits.prune_s, timezone=UTC), id="prune"
         )
         self.scheduler.start()
         helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
@@ -121,6 +131,8 @@ class Daemon:
         for fetch in self.fetchers.values():
             fetch.close()
         ended = await self._wait_for_polls(self.limits.closing_s)
+        with suppress(TimeoutError):  # a step under way is let end too
+            await asyncio.wait_for(self.pruning.acquire(), self.limits.closing_s)
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
@@ -150,6 +162,8 @@ class Daemon:
             config = await self._at_desk(self.load)
             if config.database != self.config.database:
                 log.warning("reload.database", advice="restart the daemon to use another database")
+            if config.http != self.config.http:
+                log.warning("reload.http", advice="restart the daemon to serve on another address")
             await self._at_desk(self._adopt, config)
             log.info("reload.done", accounts=len(self.accounts))
         except (ConfigError, StoreError) as error:
@@ -237,6 +251,8 @@ class Daemon:
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
+        began = self.since.get(polled.account)
+        self.count(polled, time.monotonic() - began if began is not None else 0.0)
         recorded = polled.recorded
         self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
@@ -253,6 +269,27 @@ class Daemon:
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
         )
+
+    # --- retention --------------------------------------------------------------------------------------
+
+    async def prune(self) -> None:
+        """One small step of the walk that is due, between the commits of polls. The database knows how far it is."""
+        ages = self.config.retention
+        if self.stopping.is_set() or not any(vars(ages).values()):
+            return
+        try:
+            async with self.pruning:
+                step = await self._guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+        except Exception:
+            log.exception("prune.crashed", advice="nothing is removed any more until the next start")
+            self.scheduler.remove_job("prune")
+            return
+        if step is None:
+            return
+        self.pruned = step if self.pruned is None else self.pruned + step
+        if step.done:
+            log.info("prune.done", removed=str(self.pruned))
+            self.pruned = None
 
     # --- leases -----------------------------------------------------------------------------------------
 

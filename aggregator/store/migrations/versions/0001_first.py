@@ -36,12 +36,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("name"),
     )
     op.create_table(
-        "document",
-        sa.Column("hash", AutoString(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("hash"),
-    )
-    op.create_table(
         "feed_identity",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("feed_id", AutoString(), nullable=False),
@@ -51,6 +45,8 @@ def upgrade() -> None:
         sa.Column("newest_event", sa.BigInteger(), nullable=False),
         sa.Column("newest_order", sa.BigInteger(), nullable=False),
         sa.Column("keep_ended_s", sa.BigInteger(), nullable=False),
+        sa.Column("pruned_until", sa.BigInteger(), nullable=False),
+        sa.Column("pruned_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -296,6 +292,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("order_pk", "comment_id"),
     )
     op.create_index(op.f("ix_comment_last_seq"), "comment", ["last_seq"], unique=False)
+    op.create_table(
+        "document",
+        sa.Column("order_pk", sa.Integer(), nullable=False),
+        sa.Column("hash", AutoString(), nullable=False),
+        sa.Column("read_at", UTCDateTime(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_pk"],
+            ["port_order.id"],
+        ),
+        sa.PrimaryKeyConstraint("order_pk", "hash"),
+    )
     op.create_table(
         "event",
         sa.Column("id", BIG, autoincrement=False, nullable=False),
