@@ -31,7 +31,7 @@ bench: .venv/.test
 # PREFIX, DESTDIR, UNITS, SYSUSERS, PYTHON and PIP_ARGS are explained there.
 install uninstall:
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITS='$(UNITS)' SYSUSERS='$(SYSUSERS)' PYTHON='$(PYTHON)' \
-		PIP_ARGS='$(PIP_ARGS)' systemd/install.sh $@
+		PIP_ARGS='$(PIP_ARGS)' sh systemd/install.sh $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
