@@ -79,7 +79,7 @@ def db_check() -> int:
     Example: [bold]porting-aggregator db check[/]
     """
     from aggregator.cli import setup
-    from aggregator.store import schema
+    from aggregator.store import schema, wal
 
     with setup.reader() as reader:
         schema.require(reader.engine)
@@ -92,6 +92,9 @@ def db_check() -> int:
                 for fault in found:
                     typer.echo(f"BAD {fault}")
                 return BAD_NEWS
+            (main, *_) = reader.query("pragma database_list", {})
+            if grown := wal.grown(str(main["file"])):
+                typer.echo(f"warning: {grown}", err=True)
         typer.echo(f"schema {schema.head()}, ok")
     return OK
 
