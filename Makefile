@@ -3,13 +3,15 @@ HASHED := --require-hashes --only-binary :all:
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test check bench audit wheels lock clean
+.PHONY: help demo test check bench audit wheels install uninstall lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make bench   how fast it takes history in, one JSON line for each figure"
 	@echo "make audit   are there known vulnerabilities in what the locks pin? asks the Python advisory database"
+	@echo "make install    as root: the program, its units and an example configuration; again: an upgrade"
+	@echo "make uninstall  takes them away again, keeps configuration, keys and data"
 	@echo "make lock    pin the dependencies anew (maintainers; needs uv)"
 
 demo: .venv/.run
@@ -26,6 +28,11 @@ check: .venv/.test
 
 bench: .venv/.test
 	.venv/bin/python bench/backfill.py
+
+# PREFIX, DESTDIR, UNITS, SYSUSERS, PYTHON and PIP_ARGS are explained there.
+install uninstall:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITS='$(UNITS)' SYSUSERS='$(SYSUSERS)' PYTHON='$(PYTHON)' \
+		PIP_ARGS='$(PIP_ARGS)' sh systemd/install.sh $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }

@@ -51,6 +51,7 @@ class Limits:
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
     poll_s: float = 1_800.0  # a poll that takes longer hangs
+    wal_s: float = 60.0  # how often SQLite's log is looked at
     probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
     grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM
     closing_s: float = 3.0  # and for so long once their connections are closed
@@ -116,7 +117,8 @@ class Daemon:
             self.prune, IntervalTrigger(seconds=self.limits.prune_s, timezone=UTC), id="prune"
         )
         self.scheduler.start()
-        helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
+        works = (self._keep_leases, self._keep_wal_short, self._supervise, self._watchdog)
+        helpers = [loop.create_task(work()) for work in works]
         self.notifier.ready(f"polling {len(self.accounts)} accounts")
         log.info("daemon.started", accounts=len(self.accounts))
         await self.stopping.wait()
@@ -314,6 +316,24 @@ class Daemon:
             elif name not in self.held_elsewhere:
                 self.held_elsewhere.add(name)
                 log.warning("account.held", account=name, error="held by another process; waiting for it")
+
+    async def _keep_wal_short(self) -> None:
+        """A reader that sits in a transaction lets SQLite's log grow: said once when it starts and once when
+        it ends."""
+        known = None
+        while True:
+            await asyncio.sleep(self.limits.wal_s)
+            wrong = await self._at_desk(self._shorten_wal)
+            if wrong and not known:
+                log.warning("database.wal_grows", error=wrong)
+            elif known and not wrong:
+                log.info("database.wal_short")
+            known = wrong
+
+    def _shorten_wal(self) -> str | None:
+        with suppress(StoreError):  # an outage is told by whoever needs the database
+            return self.store.shorten_wal()
+        return None
 
     # --- health -----------------------------------------------------------------------------------------
 

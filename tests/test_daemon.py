@@ -330,6 +330,28 @@ def test_a_scheduler_that_stops_ticking_is_woken(
     assert service.end() == 0
 
 
+WAL_SHORT = "from aggregator.store import wal; wal.LONG = 2**16"
+
+
+def test_a_reader_that_keeps_the_log_long_is_told_of_once_and_when_it_lets_go(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    service = started(sim, limits="wal_s=0.1", fault=WAL_SHORT)
+    service.hears("READY=1")
+    url = f"file:{service.folder / 'aggregator.db'}?mode=ro"
+    with closing(sqlite3.connect(url, uri=True, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from v1_orders").fetchall()
+        sim.advance(20 * 86_400)
+        assert "a reader sits in a transaction" in service.logged("database.wal_grows")["error"]
+        reader.execute("commit")
+        service.logged("database.wal_short")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.stderr is not None
+    assert "database.wal_grows" not in service.process.stderr.read()
+
+
 def test_the_watchdog_is_fed_until_a_poll_hangs(simulate: Callable[..., Running], started: Start) -> None:
     sim = simulate("--orders", "3", "--speed", "0")
     service = started(sim, limits="poll_s=0.5", WATCHDOG_USEC="200000")

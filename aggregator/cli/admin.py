@@ -79,7 +79,7 @@ def db_check() -> int:
     Example: [bold]porting-aggregator db check[/]
     """
     from aggregator.cli import pruning, setup
-    from aggregator.store import schema
+    from aggregator.store import schema, wal
 
     config = setup.configuration()
     with setup.reader(config) as reader:
@@ -93,6 +93,9 @@ def db_check() -> int:
                 for fault in found:
                     typer.echo(f"BAD {fault}")
                 return BAD_NEWS
+            (main, *_) = reader.query("pragma database_list", {})
+            if grown := wal.grown(str(main["file"])):
+                typer.echo(f"warning: {grown}", err=True)
         typer.echo(f"schema {schema.head()}, ok")
         for line in pruning.sizes(reader, config):
             typer.echo(line)

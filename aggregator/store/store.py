@@ -18,7 +18,7 @@ from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
 from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
-from aggregator.store import absence, lease, moves, progress, schema, wanted
+from aggregator.store import absence, lease, moves, progress, schema, wal, wanted
 from aggregator.store import engine as engines
 from aggregator.store import prune as pruning
 from aggregator.store.clocks import wind
@@ -224,6 +224,10 @@ class Store:
         """Raise StoreError when the database does not answer."""
         with engines.translated(), self.engine.connect() as connection:
             connection.execute(select(1))
+
+    def shorten_wal(self) -> str | None:
+        """Keep SQLite's write-ahead log short; returns what is wrong when a reader prevents that."""
+        return wal.shorten(self.engine)
 
     def wants(self, held: Lease, now: datetime | None) -> tuple[Want, ...]:
         """What must still be asked and is not pausing at `now`, oldest first."""
