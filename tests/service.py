@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -74,11 +74,12 @@ class Service:
 
     def deaf(self) -> None:
         """Forget what systemd was told so far."""
-        while True:
-            try:
-                self.notify.recv(4096, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
+        patience = self.notify.gettimeout()
+        self.notify.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                self.notify.recv(4096)
+        self.notify.settimeout(patience)
 
     def logged(self, event: str) -> dict[str, Any]:
         """Wait for the next line of the log with this event and give it."""
