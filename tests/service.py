@@ -81,6 +81,17 @@ class Service:
                 self.notify.recv(4096)
         self.notify.settimeout(patience)
 
+    def starves(self, seconds: float) -> bool:
+        """Whether the watchdog is not fed any more: not once in so many seconds, after some patience."""
+        deadline = time.monotonic() + PATIENCE_S
+        fed = time.monotonic()
+        self.notify.settimeout(0.1)
+        while time.monotonic() < deadline and time.monotonic() - fed < seconds:
+            with suppress(TimeoutError):
+                if "WATCHDOG=1" in self.notify.recv(4096).decode():
+                    fed = time.monotonic()
+        return time.monotonic() - fed >= seconds
+
     def logged(self, event: str) -> dict[str, Any]:
         """Wait for the next line of the log with this event and give it."""
         deadline = time.monotonic() + PATIENCE_S
