@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,6 +91,7 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="poll")
         self.desk = ThreadPoolExecutor(4, thread_name_prefix="desk")  # our own work never queues behind polls
+        self.at_desk: set[Future[Any]] = set()
         self.scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
@@ -103,7 +104,7 @@ class Daemon:
     # --- start and stop ---------------------------------------------------------------------------------
 
     async def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT; returns whether every poll had ended by then."""
+        """Serve until SIGTERM or SIGINT; returns whether every thread has ended."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stopping.set)
@@ -143,7 +144,7 @@ class Daemon:
         for pool in (self.pool, self.desk):
             pool.shutdown(wait=False, cancel_futures=True)
         log.info("daemon.stopped", whole=ended)
-        return ended
+        return ended and not self.at_desk
 
     async def _wait_for_polls(self, seconds: float) -> bool:
         if self.polls:
@@ -400,10 +401,13 @@ class Daemon:
 
     def _at_desk(self, work: Callable[..., T], *arguments: Any) -> Awaitable[T]:
         """Work of our own, in a thread that no poll can occupy."""
-        return asyncio.get_running_loop().run_in_executor(self.desk, work, *arguments)
+        job = self.desk.submit(work, *arguments)
+        self.at_desk.add(job)
+        job.add_done_callback(self.at_desk.discard)
+        return asyncio.wrap_future(job)
 
 
 def serve(daemon: Daemon) -> None:
-    """Run a daemon to its end. A poll that could not be ended does not keep the process."""
+    """Run a daemon to its end. A poll, or a database, that could not be ended does not keep the process."""
     if not asyncio.run(daemon.run()):
         os._exit(0)

@@ -245,6 +245,13 @@ def test_the_form_an_adapter_finds_easier_to_parse_gives_the_key_and_the_raw_one
     assert (said.numbers[0].raw, said.numbers[0].key) == ("13035550101", "+13035550101")
 
 
+@pytest.mark.parametrize("raw", ["broken-1x5z", "5 or 61", "x", "+", "+61255500101", "1 555"])
+def test_a_key_is_set_once_and_never_read_again(raw: str) -> None:
+    words = account("fonedynamics").words
+    once = normalise(raw_fact(numbers=Whole((NumberSaid(raw),))), words)
+    assert normalise(once, words) == once
+
+
 # --- many pages, one list -------------------------------------------------------------------------------
 
 

@@ -276,7 +276,7 @@ class References:
 @dataclass(frozen=True, slots=True)
 class NumberSaid:
     """One telephone number as a fact speaks of it. A `status` that is not told means: a copy of the order's.
-    `key` and `e164` are filled by `normalise`; an adapter may give as `key` a form easier to parse."""
+    `key` and `e164` are filled by `normalise`; an adapter may give as `key` a form with a `+`."""
 
     raw: str
     status: Status | NotTold = NOT_TOLD

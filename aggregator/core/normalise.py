@@ -134,7 +134,10 @@ def _word(word: Word, vocabulary: Vocabulary, words: Words) -> Word:
 
 
 def _number(said: NumberSaid, direction: Direction, words: Words) -> NumberSaid:
-    key, e164 = number(said.key or said.raw, words.region)
+    if said.key and not said.key.startswith("+"):  # once set, of digits that are no number: never read again
+        key, e164 = said.key, None
+    else:
+        key, e164 = number(said.key or said.raw, words.region)
     side: dict[str, Any] = {name: _word(word, vocabulary, words) for name, word, vocabulary in _side(said)}
     if said.status is not NOT_TOLD:
         side["status"] = meant(said.status, _status_words(direction), words)

@@ -34,6 +34,14 @@ from aggregator.errors import StoreError
 
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
 BUSY_MS = 10_000
+UNANSWERED: dict[str, int] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+"""A Postgres whose host is gone without a word is given up after so long; by itself TCP waits for hours."""
 VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value beyond the database's limits
 
 
@@ -72,7 +80,7 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
         options += " -c default_transaction_read_only=on"
     engine = create_engine(
         address,
-        connect_args={"options": options, "connect_timeout": 10},
+        connect_args={"options": options, **UNANSWERED},
         pool_pre_ping=True,
         hide_parameters=True,  # else an error's traceback shows the values of a row
     )
