@@ -343,7 +343,8 @@ class Recording:
         row = event_row(fact, self.account_id, order_pk, self.account.words.region, late)
         key = (row["feed"], row["provider_event_id"])
         if key in self.rows.events:
-            self.rows.events[key].update({name: row[name] for name in FILLS})
+            if row["payload_complete"]:
+                self.rows.events[key].update({name: row[name] for name in FILLS})
         elif key in self.door.stored:
             self.rows.filled.append(row)
         else:
