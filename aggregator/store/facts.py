@@ -68,12 +68,11 @@ def encoded(fact: Fact) -> str:
         said["comment"] = [fact.comment.id, fact.comment.author_type, at and at.isoformat()]
     if fact.link:
         said["link"] = [fact.link.parent, fact.link.child]
-    if fact.documents_changed:
-        said["documents_changed"] = True
-    if fact.asked:
-        said["asked"] = True
     if fact.task:
         said["task"] = _task(fact.task)
+    for name in ("documents_changed", "absent", "asked"):
+        if getattr(fact, name):
+            said[name] = True
     for name in ("steps", "numbers_total", "requirements_met", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
@@ -141,6 +140,7 @@ def decoded(
         documents_changed="documents_changed" in said,
         deleted=said.get("deleted"),
         asked=said.get("asked"),
+        absent=said.get("absent"),
     )
 
 
