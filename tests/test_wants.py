@@ -71,7 +71,9 @@ def test_a_look_soon_after_an_event_does_not_answer_for_what_the_provider_may_no
     assert wanted(acme) == [(Part.ORDER, "order-1")]
 
 
-@pytest.mark.parametrize("part", [Part.COMMENTS, Part.NUMBERS, Part.ACTIVATION_JOBS, Part.ACTION_REQUIREMENTS])
+@pytest.mark.parametrize(
+    "part", [Part.COMMENTS, Part.NUMBERS, Part.ACTIVATION_JOBS, Part.ACTION_REQUIREMENTS]
+)
 def test_a_look_at_something_beside_an_order_does_not_answer_for_the_order(acme: Desk, part: Part) -> None:
     acme.record(look(0, "submitted", NUMBER))
     beside = replace(look(2, part=part), status=None, document="[]", deleted=None)
