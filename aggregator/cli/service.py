@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import time
 
 import structlog
 
@@ -10,11 +11,12 @@ from aggregator.cli import setup
 from aggregator.cli.app import OK
 from aggregator.cli.checking import not_yet
 from aggregator.config import Config, database_url
-from aggregator.errors import ConfigError
-from aggregator.store import open_store
+from aggregator.errors import ConfigError, SchemaError, StoreError
+from aggregator.store import Store, open_store
 from aggregator.systemd import Notifier
 
 log = structlog.get_logger()
+PATIENCE_S = 60.0  # the longest that one attempt to connect may take
 
 
 def serve() -> int:
@@ -30,9 +32,26 @@ def serve() -> int:
     _with_keys(config)
     for warning in not_yet(config):
         log.warning("configuration.not_yet", text=warning.removeprefix("warning: "))
-    store = open_store(database_url(config, os.environ), config.database.schema)
-    daemon.serve(daemon.Daemon(config, store, load, Notifier()))
+    notifier = Notifier()
+    daemon.serve(daemon.Daemon(config, _opened(config, notifier), load, notifier))
     return OK
+
+
+def _opened(config: Config, notifier: Notifier) -> Store:
+    """The database, as soon as it is there: to end and be started again would not bring it back, and ten times
+    of that would keep a unit down for good. A schema that is not ours ends us."""
+    told = None
+    while True:
+        try:
+            return open_store(database_url(config, os.environ), config.database.schema)
+        except SchemaError:
+            raise
+        except StoreError as error:
+            if str(error) != told:
+                told = str(error)
+                log.error("database.waiting", error=told)
+            notifier.waiting(f"waiting for the database: {told}", daemon.LIMITS.rest_s + PATIENCE_S)
+        time.sleep(daemon.LIMITS.rest_s)
 
 
 def _with_keys(config: Config) -> None:
