@@ -11,8 +11,9 @@ import pytest
 from aggregator.store import open_store
 from aggregator.store.queries import Reader, open_reader
 
-WRITERS, ROWS = 8, 10_000
-TAIL = "select seq, account from v1_changes where seq > :last order by seq limit 5000"
+WRITERS = 8
+ROWS = {"postgresql": 10_000, "sqlite": 2_000}  # of each; SQLite lets one write at a time, whatever we do
+TAIL = "select seq from v1_changes where seq > :last order by seq limit 5000"
 IDENTITY = "select newest_seq from v1_feed_identity"
 
 
@@ -81,9 +82,10 @@ def used(database_url: str) -> str:
 
 
 def test_a_reader_that_tails_eight_writers_misses_nothing(used: str) -> None:
-    found = told(used, ROWS)
+    rows = ROWS[used.partition(":")[0]]
+    found = told(used, rows)
     assert found.wrong() == []
-    assert found.smallest >= ROWS
+    assert found.smallest >= rows
     assert found.there == list(range(1, len(found.there) + 1))
 
 

@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,12 +13,13 @@ from aggregator.cli import figures, setup
 from aggregator.cli.app import OK
 from aggregator.cli.checking import exposed
 from aggregator.config import Config, database_url
-from aggregator.errors import ConfigError
+from aggregator.errors import ConfigError, SchemaError, StoreError
 from aggregator.once import Polled
-from aggregator.store import open_store
+from aggregator.store import Store, open_store
 from aggregator.systemd import Notifier
 
 log = structlog.get_logger()
+PATIENCE_S = 60.0  # the longest that one attempt to connect may take
 
 
 def serve() -> int:
@@ -35,9 +37,9 @@ def serve() -> int:
     _with_keys(config)
     for warning in exposed(config):
         log.warning("http.exposed", text=warning.removeprefix("warning: "))
-    store = open_store(database_url(config, os.environ), config.database.schema)
+    notifier = Notifier()
     with _health(config) as count:
-        daemon.serve(daemon.Daemon(config, store, load, Notifier(), count=count))
+        daemon.serve(daemon.Daemon(config, _opened(config, notifier), load, notifier, count=count))
     return OK
 
 
@@ -61,6 +63,23 @@ def _health(config: Config) -> Iterator[Callable[[Polled, float], None]]:
         yield meter.polled
     finally:
         served.stop()
+
+
+def _opened(config: Config, notifier: Notifier) -> Store:
+    """The database, as soon as it is there: to end and be started again would not bring it back, and ten times
+    of that would keep a unit down for good. A schema that is not ours ends us."""
+    told = None
+    while True:
+        try:
+            return open_store(database_url(config, os.environ), config.database.schema)
+        except SchemaError:
+            raise
+        except StoreError as error:
+            if str(error) != told:
+                told = str(error)
+                log.error("database.waiting", error=told)
+            notifier.waiting(f"waiting for the database: {told}", daemon.LIMITS.rest_s + PATIENCE_S)
+        time.sleep(daemon.LIMITS.rest_s)
 
 
 def _with_keys(config: Config) -> None:
