@@ -34,6 +34,7 @@ from aggregator.systemd import Notifier
 if TYPE_CHECKING:
     from aggregator.fetch import Fetcher
     from aggregator.store import Store
+    from aggregator.store.prune import Pruned
     from aggregator.store.store import Lease
 
 T = TypeVar("T")
@@ -45,10 +46,12 @@ class Limits:
     """The daemon's own times, in seconds; tests shorten them."""
 
     tick_s: float = 1.0
+    prune_s: float = 1.0  # between two small steps of retention
     renew_s: float = 5.0
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
     poll_s: float = 1_800.0  # a poll that takes longer hangs
+    wal_s: float = 60.0  # how often SQLite's log is looked at
     probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
     grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM
     closing_s: float = 3.0  # and for so long once their connections are closed
@@ -59,7 +62,8 @@ LIMITS = Limits()
 
 
 class Daemon:
-    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock."""
+    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock; `count` is
+    told of each poll and how long it took."""
 
     def __init__(
         self,
@@ -69,7 +73,9 @@ class Daemon:
         notifier: Notifier,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
+        count: Callable[[Polled, float], None] = lambda polled, seconds: None,
     ) -> None:
+        self.count = count
         self.store, self.load, self.notifier, self.clock = store, load, notifier, clock
         self.limits = limits = limits or LIMITS
         self.config = config
@@ -92,6 +98,8 @@ class Daemon:
         self.ticked = self.probed = time.monotonic()
         self.probing: asyncio.Task[None] | None = None
         self.polled = self.changed = 0
+        self.pruned: Pruned | None = None
+        self.pruning = asyncio.Lock()
 
     # --- start and stop ---------------------------------------------------------------------------------
 
@@ -106,8 +114,12 @@ class Daemon:
         self.scheduler.add_job(
             self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
         )
+        self.scheduler.add_job(
+            self.prune, IntervalTrigger(seconds=self.limits.prune_s, timezone=UTC), id="prune"
+        )
         self.scheduler.start()
-        helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
+        works = (self._keep_leases, self._keep_wal_short, self._supervise, self._watchdog)
+        helpers = [loop.create_task(work()) for work in works]
         self.notifier.ready(f"polling {len(self.accounts)} accounts")
         log.info("daemon.started", accounts=len(self.accounts))
         await self.stopping.wait()
@@ -122,6 +134,8 @@ class Daemon:
         for fetch in self.fetchers.values():
             fetch.close()
         ended = await self._wait_for_polls(self.limits.closing_s)
+        with suppress(TimeoutError):  # a step under way is let end too
+            await asyncio.wait_for(self.pruning.acquire(), self.limits.closing_s)
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
@@ -151,6 +165,8 @@ class Daemon:
             config = await self._at_desk(self.load)
             if config.database != self.config.database:
                 log.warning("reload.database", advice="restart the daemon to use another database")
+            if config.http != self.config.http:
+                log.warning("reload.http", advice="restart the daemon to serve on another address")
             await self._at_desk(self._adopt, config)
             log.info("reload.done", accounts=len(self.accounts))
         except (ConfigError, StoreError) as error:
@@ -238,6 +254,8 @@ class Daemon:
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
+        began = self.since.get(polled.account)
+        self.count(polled, time.monotonic() - began if began is not None else 0.0)
         recorded = polled.recorded
         self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
@@ -254,6 +272,27 @@ class Daemon:
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
         )
+
+    # --- retention --------------------------------------------------------------------------------------
+
+    async def prune(self) -> None:
+        """One small step of the walk that is due, between the commits of polls. The database knows how far it is."""
+        ages = self.config.retention
+        if self.stopping.is_set() or not any(vars(ages).values()):
+            return
+        try:
+            async with self.pruning:
+                step = await self._guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+        except Exception:
+            log.exception("prune.crashed", advice="nothing is removed any more until the next start")
+            self.scheduler.remove_job("prune")
+            return
+        if step is None:
+            return
+        self.pruned = step if self.pruned is None else self.pruned + step
+        if step.done:
+            log.info("prune.done", removed=str(self.pruned))
+            self.pruned = None
 
     # --- leases -----------------------------------------------------------------------------------------
 
@@ -278,6 +317,24 @@ class Daemon:
             elif name not in self.held_elsewhere:
                 self.held_elsewhere.add(name)
                 log.warning("account.held", account=name, error="held by another process; waiting for it")
+
+    async def _keep_wal_short(self) -> None:
+        """A reader that sits in a transaction lets SQLite's log grow: said once when it starts and once when
+        it ends."""
+        known = None
+        while True:
+            await asyncio.sleep(self.limits.wal_s)
+            wrong = await self._at_desk(self._shorten_wal)
+            if wrong and not known:
+                log.warning("database.wal_grows", error=wrong)
+            elif known and not wrong:
+                log.info("database.wal_short")
+            known = wrong
+
+    def _shorten_wal(self) -> str | None:
+        with suppress(StoreError):  # an outage is told by whoever needs the database
+            return self.store.shorten_wal()
+        return None
 
     # --- health -----------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import psycopg
+
 from aggregator.simulator import Running
 
 PATIENCE_S = 30.0  # how long a test waits for what must come; never how long it takes
@@ -127,6 +129,16 @@ class Service:
                 pass  # not made yet
             time.sleep(0.05)
         raise AssertionError(f"never true: {statement}\n{''.join(self.lines)}")
+
+    def wait(self, database: psycopg.Connection[Any], statement: str) -> None:
+        """Wait until a query of a Postgres gives true."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            row = database.execute(statement.encode()).fetchone()
+            if row and row[0]:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"never true: {statement}")
 
     def end(self, name: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end, and give its exit status."""

@@ -1,14 +1,25 @@
 """The daemon as a real process against the stand-ins, and its decisions with a clock of the test's own."""
 
+import http.client
+import os
+import re
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import parse_qsl, urlsplit
 
+import psycopg
 import pytest
 from service import ALL_THERE, PATIENCE_S, TOML, Start, events_of
+from stored import desk, look
 
 from aggregator.simulator import Running
 
@@ -152,6 +163,26 @@ def test_an_account_without_its_key_stops_alone_and_none_at_all_is_78(
     assert "accounts.other.secret: file:nowhere.key" in none.stderr
 
 
+def test_what_is_too_old_goes_while_it_polls(
+    simulate: Callable[..., Running], started: Start, tmp_path: Path
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    sim.advance(20 * 86_400)
+    with desk(f"sqlite:///{tmp_path / 'aggregator.db'}") as acme:
+        for number in range(200):
+            acme.record(look(-9_000, "submitted", order=f"old-{number}"))
+            acme.record(look(-8_000, "cancelled", order=f"old-{number}"))
+    service = started(sim, '[retention]\ndocuments = "30d"\nchanges = "30d"\n' + TOML, limits="prune_s=0.1")
+    removed = service.logged("prune.done")["removed"]
+    assert re.fullmatch("400 documents, 0 payloads of events, [0-9]{4} changes, 0 records of polls", removed)
+    truth = sim.truth()["telnyx"]
+    service.until(ALL_THERE.format(events=len(truth["porting_events"]) + len(truth["portout_events"])))
+    ((left,),) = service.query("select count(*) from v1_changes where order_id like 'acme/%'")
+    assert left <= 1, "the newest row of all stays"
+    assert service.query("select floor > 1000 and floor <= newest_seq from v1_feed_identity") == [(1,)]
+    assert service.end() == 0
+
+
 @pytest.mark.parametrize("fault", [TIMER_DIES, CLOCK_STEPS_BACK], ids=["timer dies", "clock steps back"])
 def test_a_scheduler_that_stops_ticking_is_woken(
     simulate: Callable[..., Running], started: Start, fault: str
@@ -164,6 +195,28 @@ def test_a_scheduler_that_stops_ticking_is_woken(
     assert events > 20
     service.until(ALL_THERE.format(events=events))
     assert service.end() == 0
+
+
+WAL_SHORT = "from aggregator.store import wal; wal.LONG = 2**16"
+
+
+def test_a_reader_that_keeps_the_log_long_is_told_of_once_and_when_it_lets_go(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    service = started(sim, limits="wal_s=0.1", fault=WAL_SHORT)
+    service.hears("READY=1")
+    url = f"file:{service.folder / 'aggregator.db'}?mode=ro"
+    with closing(sqlite3.connect(url, uri=True, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from v1_orders").fetchall()
+        sim.advance(20 * 86_400)
+        assert "a reader sits in a transaction" in service.logged("database.wal_grows")["error"]
+        reader.execute("commit")
+        service.logged("database.wal_short")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.stderr is not None
+    assert "database.wal_grows" not in service.process.stderr.read()
 
 
 def test_the_watchdog_is_fed_until_a_poll_hangs(simulate: Callable[..., Running], started: Start) -> None:
@@ -188,3 +241,128 @@ def test_an_outage_of_the_provider_never_withholds_the_watchdog(
     for _ in range(5):
         service.hears("WATCHDOG=1")
     assert service.end() == 0
+
+
+def test_health_and_metrics_are_served_beside_the_polling(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    sim = simulate("--orders", "6", "--speed", "0")
+    sim.advance(20 * 86_400)
+    service = started(sim, f'[http]\nlisten = "{listen}"\n{TOML}')
+    service.hears("READY=1")
+    service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+    assert service.logged("http.listening")["listen"] == listen
+
+    def ask(page: str) -> tuple[int, str]:
+        with closing(http.client.HTTPConnection(listen, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", page)
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
+
+    assert ask("/healthz") == ask("/readyz") == (200, "ok\n")
+    deadline, polled = (
+        time.monotonic() + PATIENCE_S,
+        'polls_total{account="telnyx-main",feed="porting_events",outcome="complete"}',
+    )
+    while (text := ask("/metrics")[1]).find(polled) < 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (
+        polled in text
+        and 'feed_stale{account="telnyx-main",feed="porting_orders",provider="telnyx"} 0.0' in text
+    )
+    ((changes,),) = service.query("select count(*) from v1_changes")
+    assert changes and f"porting_aggregator_changes_total {float(changes)}" in text
+    sim.set_faults(outage=True)
+    service.until("select max(consecutive_failures) > 0 from v1_feeds")
+    assert ask("/readyz") == (200, "ok\n"), "it looks at no provider"
+    (service.folder / "aggregator.db").rename(service.folder / "elsewhere.db")
+    while ask("/readyz")[0] == 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    code, text = ask("/readyz")
+    assert code == 503 and "no database yet" in text
+    assert ask("/metrics")[0] == 503 and ask("/healthz") == (200, "ok\n")
+    assert service.end() == 0
+
+
+def test_an_address_that_is_taken_does_not_keep_it_from_polling(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        service = started(simulate("--orders", "3", "--speed", "0"), f'[http]\nlisten = "{listen}"\n{TOML}')
+        assert service.logged("http.failing")["listen"] == listen
+        service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+        assert service.end() == 0
+
+
+class Relay:
+    """A way to the Postgres that can be cut: a socket of its own, behind which the real one is."""
+
+    def __init__(self, url: str, folder: str) -> None:
+        parts = urlsplit(url)
+        self.real = f"{dict(parse_qsl(parts.query))['host']}/.s.PGSQL.5432"
+        self.url = f"postgresql://{parts.username}@{parts.path}?host={folder}"
+        self.path = f"{folder}/.s.PGSQL.5432"
+        self.open: list[socket.socket] = []
+        self.listener = self.restore()
+
+    def restore(self) -> socket.socket:
+        """Let connections through (again)."""
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+        return self.listener
+
+    def cut(self) -> None:
+        """Nobody gets through, and who was through is cut off."""
+        os.unlink(self.path)
+        for one in (self.listener, *self.open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self.open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self.real)
+                self.open += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    def _pass(self, here: socket.socket, there: socket.socket) -> None:
+        with suppress(OSError):
+            while said := here.recv(65_536):
+                there.sendall(said)
+        with suppress(OSError):
+            there.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_outage_of_the_database_never_withholds_the_watchdog(
+    simulate: Callable[..., Running], started: Start, postgres_url: str
+) -> None:
+    with TemporaryDirectory(prefix="pa-relay-", dir="/tmp") as folder:  # a socket's path must be short
+        relay = Relay(postgres_url, folder)
+        sim = simulate("--orders", "3", "--speed", "0")
+        toml = TOML.replace("sqlite:///aggregator.db", relay.url)
+        service = started(sim, toml, limits="rest_s=0.2", WATCHDOG_USEC="200000")
+        service.hears("READY=1")
+        with psycopg.connect(postgres_url, options="-c search_path=porting", autocommit=True) as database:
+            service.wait(database, "select count(*) = 4 from v1_feeds where last_complete_at is not null")
+            relay.cut()
+            assert "database" in service.logged("database.failing")["error"]
+            for _ in range(20):  # twenty times what systemd's patience would take
+                service.hears("WATCHDOG=1")
+            relay.restore()
+            service.logged("database.recovered")
+            service.wait(
+                database,
+                "select min(last_attempt_at) > now() - interval '1 second' from v1_feeds where feed like '%events'",
+            )
+            assert service.end() == 0
+        relay.cut()

@@ -1,5 +1,6 @@
 """A provider's words → ours: every text maps, documented words exactly, guesses and the operator's loosely."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from aggregator.core.model import (
     Source,
     State,
     Status,
+    Task,
     Vocabulary,
     WaitingOn,
     Whole,
@@ -89,7 +91,8 @@ def test_the_two_spellings_of_cancelled_belong_to_their_own_direction() -> None:
 )
 def test_every_text_maps(text: str | None, provider: str, direction: Direction) -> None:
     status = Status(text, (ReasonSaid(text or ""),))
-    line = NumberSaid(text or "?", status, Word(text), Word(text), text, text)
+    word = Word(text)
+    line = NumberSaid(text or "?", status, word, word, word, word, word)
     fact = normalise(
         raw_fact(direction, status=status, messaging=Word(text), numbers=Whole((line,))),
         account(provider).words,
@@ -144,11 +147,14 @@ def test_an_operators_words_make_another_version_and_equal_ones_the_same() -> No
 
 def test_every_unknown_word_of_a_fact_is_reported_with_its_vocabulary() -> None:
     line = NumberSaid("+13035550101", Status("odd number"), Word("odd activation"), Word("odd messaging"))
+    line = replace(line, requirement=Word("odd requirement"), portability=Word("odd portability"))
+    line = replace(line, carrier_status=Word("odd code"))
     fact = normalise(
         raw_fact(
             status=Status("odd status", (ReasonSaid("ODD_REASON"), ReasonSaid("OTHER"))),
             messaging=Word("odd messaging"),
             activation=Word("Active"),
+            task=Task("t-1", Vocabulary.ACTION_REQUIREMENT, Word("odd task")),
             numbers=Partial((line,)),
         ),
         account("telnyx").words,
@@ -159,6 +165,10 @@ def test_every_unknown_word_of_a_fact_is_reported_with_its_vocabulary() -> None:
         (Vocabulary.REASON, "ODD_REASON"),
         (Vocabulary.MESSAGING, "odd messaging"),
         (Vocabulary.ACTIVATION, "odd activation"),
+        (Vocabulary.REQUIREMENT, "odd requirement"),
+        (Vocabulary.PORTABILITY, "odd portability"),
+        (Vocabulary.CARRIER_STATUS, "odd code"),
+        (Vocabulary.ACTION_REQUIREMENT, "odd task"),
     }
 
 

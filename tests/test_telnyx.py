@@ -35,6 +35,7 @@ from aggregator.core.model import (
     Want,
     Whole,
     Window,
+    Word,
 )
 from aggregator.core.normalise import meaning, normalise
 from aggregator.errors import PageChanged
@@ -69,7 +70,8 @@ def taken(said: dict[str, Any]) -> tuple[Fact, tuple[Want, ...]]:
     """The one fact of an event read by its id, and its wants."""
     root = "/portouts/events" if said["event_type"].startswith("portout.") else "/porting/events"
     reading = read(f"{root}/{EVENT}", {"data": said})
-    (fact,) = reading.facts
+    fact, *linked = reading.facts
+    assert all(one.announced is None and one.link for one in linked)
     return fact, reading.wants
 
 
@@ -262,6 +264,15 @@ def test_a_split_links_the_orders_and_wants_both() -> None:
     )
     assert fact.link == Link(ORDER, OTHER)
     assert [(want.part, want.id) for want in wants] == [(Part.ORDER, ORDER), (Part.ORDER, OTHER)]
+
+
+@pytest.mark.parametrize("own", [ORDER, OTHER, "third"])
+def test_a_split_is_a_fact_of_the_order_that_came_out_of_it_whosever_event_it_is(own: str) -> None:
+    said = event("porting_order.split", {"from": {"id": ORDER}, "to": {"id": OTHER}}, porting_order_id=own)
+    facts = read(f"/porting/events/{EVENT}", {"data": said}).facts
+    assert [fact.order.id for fact in facts if fact.announced] == [own]
+    assert [fact.link for fact in facts if fact.order.id == OTHER] == [Link(ORDER, OTHER)]
+    assert len({fact.source_id for fact in facts}) == len(facts)
 
 
 def test_a_split_of_an_order_from_itself_links_nothing() -> None:
@@ -565,8 +576,9 @@ def test_the_facets_of_a_number_are_told_only_where_they_are_there() -> None:
     assert fact.numbers is not None
     bare, full, null = fact.numbers.numbers
     assert bare.status is bare.activation is bare.messaging is bare.requirement is NOT_TOLD
-    assert (bare.portability, full.portability) == (NOT_TOLD, "provisional")
-    assert (full.activation.raw, full.messaging.raw, full.requirement) == ("Conflict", "pending", "approved")  # type: ignore[union-attr]
+    assert (bare.portability, full.portability) == (NOT_TOLD, Word("provisional"))
+    words = (full.activation, full.messaging, full.requirement)
+    assert words == (Word("Conflict"), Word("pending"), Word("approved"))
     assert null.activation.raw is None  # type: ignore[union-attr]
 
 
@@ -642,8 +654,8 @@ def test_an_exception_without_reasons_wants_the_comments() -> None:
         item = order(status={"value": value, "details": details}, porting_phone_numbers_count=0)
         return [want.part for want in looked(item).wants]
 
-    assert wanted("exception", []) == [Part.COMMENTS]
-    assert wanted("exception", [{"code": "OTHER"}]) == []
+    assert wanted("exception", []) == [Part.COMMENTS, Part.ACTION_REQUIREMENTS]
+    assert wanted("exception", [{"code": "OTHER"}]) == [Part.ACTION_REQUIREMENTS]
     assert wanted("submitted", []) == []
 
 

@@ -2,15 +2,18 @@
 
 import faulthandler
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from aggregator import accounts, daemon
-from aggregator.cli import setup
+from aggregator.cli import figures, setup
 from aggregator.cli.app import OK
-from aggregator.cli.checking import not_yet
+from aggregator.cli.checking import exposed
 from aggregator.config import Config, database_url
 from aggregator.errors import ConfigError
+from aggregator.once import Polled
 from aggregator.store import open_store
 from aggregator.systemd import Notifier
 
@@ -27,12 +30,37 @@ def serve() -> int:
 
     faulthandler.enable()  # what the watchdog's SIGABRT shows: every thread's stack
     config = load()
+    if config.http.page:
+        raise ConfigError("http.page: the page with orders is not there yet; take the key out")
     _with_keys(config)
-    for warning in not_yet(config):
-        log.warning("configuration.not_yet", text=warning.removeprefix("warning: "))
+    for warning in exposed(config):
+        log.warning("http.exposed", text=warning.removeprefix("warning: "))
     store = open_store(database_url(config, os.environ), config.database.schema)
-    daemon.serve(daemon.Daemon(config, store, load, Notifier()))
+    with _health(config) as count:
+        daemon.serve(daemon.Daemon(config, store, load, Notifier(), count=count))
     return OK
+
+
+@contextmanager
+def _health(config: Config) -> Iterator[Callable[[Polled, float], None]]:
+    """Health and metrics, where they are asked for: what is to be told of each poll."""
+    if config.http.listen is None:
+        yield lambda polled, seconds: None
+        return
+    from aggregator import health, metrics
+
+    meter = metrics.Meter()
+    app = health.application(
+        lambda: figures.ready(config),
+        lambda: metrics.exposition(figures.known(config), meter),
+        metrics.CONTENT_TYPE,
+    )
+    served = health.Served(app, config.http.listen)
+    served.start()
+    try:
+        yield meter.polled
+    finally:
+        served.stop()
 
 
 def _with_keys(config: Config) -> None:

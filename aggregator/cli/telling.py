@@ -22,6 +22,8 @@ FIELDS = {
     "carrier_status_raw": "the carrier's status",
     "portability_status": "portability",
     "requirements_status": "requirements",
+    "requirements_met": "required documents",
+    "activation_job_status": "activation job",
     "parent_order_id": "split off from",
     "sub_account": "sub-account",
     "customer_group_reference": "customer's group",
@@ -40,6 +42,7 @@ FOLLOWING = frozenset(
         "ended_at",
         "added_at",
         "ported_at_source",
+        "carrier_status",
         "numbers_ported",
         "numbers_open",
         "numbers_ended_unported",
@@ -61,6 +64,14 @@ FOLLOWING = frozenset(
     ]
 )
 """Columns whose changes say nothing that the sentence does not say already."""
+THEIRS = (
+    "raw_status",
+    "carrier_status_raw",
+    "portability_status",
+    "requirements_status",
+    "activation_job_status",
+)
+"""Columns in the provider's own words."""
 DATES = ("requested_foc_on", "requested_foc_at", "confirmed_foc_on", "confirmed_foc_at", "ported_at")
 TOLD = frozenset(
     [
@@ -120,6 +131,10 @@ def change(row: Row) -> str:
         return f"first seen: {plain(seen.get('state'))}" + flags(row)
     if kind == "number_added":
         return "number added" + flags(row)
+    if row["field"] == "number_key":
+        return "number stands here" + flags(row)
+    if kind == "number_moved":
+        return _move(row) + flags(row)
     if kind == "comment_added":
         return "a new comment" + flags(row)
     if kind == "cancel_asked":
@@ -154,8 +169,10 @@ def value(field: str, said: str | None) -> str:
         return ""
     if said.startswith("["):
         return ", ".join(REASON_WORDS.get(code, plain(code)) for code in json.loads(said))
-    if field in ("raw_status", "carrier_status_raw", "portability_status", "requirements_status"):
+    if field in THEIRS:
         return quoted(said)
+    if field == "requirements_met":
+        return "complete" if said == "true" else "missing"
     if field in ("state", "waiting_on", "activation_state", "messaging_state", "rollup_state"):
         return plain(said)
     if field.endswith(("_at", "_since")):
@@ -283,6 +300,10 @@ def fates(rows: Sequence[Row]) -> dict[str, list[str]]:
         key, field = row["number_key"], row["field"] or row["kind"]
         if row["kind"] in ("number_added", "number_removed"):
             fate = plain(row["kind"]).removeprefix("number ")
+        elif row["kind"] == "number_moved":
+            fate = _move(row)
+        elif row["field"] in ("number_key", "is_current"):
+            continue  # what became of it is told by a row of its own
         elif field == "state":
             theirs = raw.get(key)
             words = step("raw_status", theirs["old_value"], theirs["new_value"]) + " = " if theirs else ""
@@ -296,6 +317,12 @@ def fates(rows: Sequence[Row]) -> dict[str, list[str]]:
             fate = f"{label(field)} {moved}" + flags(row)
         found.setdefault(fate, []).append(key)
     return found
+
+
+def _move(row: Row) -> str:
+    """A number's way from one order to another, by the provider's ids."""
+    left, here = (str(row[side]).rpartition("/")[2] for side in ("old_value", "new_value"))
+    return f"moved from order {left} to order {here}"
 
 
 def together(fates: Mapping[str, Sequence[str]]) -> list[str]:

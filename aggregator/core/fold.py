@@ -14,11 +14,11 @@ from aggregator.core.model import NOT_TOLD, Carriers, Dates, Fact, NumberSaid, R
 from aggregator.core.rollup import derive
 from aggregator.core.standing import NumberTold, Stamp, Standing, Told, Trail
 
-ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "existence", "list"})
+ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "task", "existence", "list"})
 NUMBER_TRAILS = frozenset({"status", "requirement"})
 """The facets whose history counts: what follows from them is computed from all that was ever said."""
 
-_PLAIN = ("status", "messaging", "activation", "steps", "numbers_total")
+_PLAIN = ("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "task")
 _GROUPS = tuple(
     (group, tuple(column.name for column in fields(kind)))
     for group, kind in (("dates", Dates), ("carriers", Carriers), ("references", References))
@@ -59,13 +59,20 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
                 if value is not NOT_TOLD:
                     yield name, value
     if fact.deleted is not None:
-        yield "existence", not fact.deleted
+        yield "existence", _gone(fact)
     if fact.asked:
         yield "asked", True
     if isinstance(fact.numbers, Whole):
         yield "list", None
     if fact.link is not None and fact.link.child == fact.order.id:
         yield "parent", fact.link.parent
+
+
+def _gone(fact: Fact) -> str | None:
+    """How a fact shows that its order is gone; None where it is there."""
+    if not fact.deleted:
+        return None
+    return "event" if fact.source is Source.EVENT else "absent" if fact.absent else "not_found"
 
 
 def said_of_number(said: NumberSaid) -> Iterator[tuple[str, object]]:

@@ -66,6 +66,10 @@ class Vocabulary(StrEnum):
     MESSAGING = "messaging"
     ACTIVATION = "activation"
     CARRIER_STATUS = "carrier_status"
+    REQUIREMENT = "requirement"
+    PORTABILITY = "portability"
+    ACTIVATION_JOB = "activation_job"
+    ACTION_REQUIREMENT = "action_requirement"
 
 
 class Source(StrEnum):
@@ -82,6 +86,8 @@ class Part(StrEnum):
     EVENT = "event"
     NUMBERS = "numbers"
     COMMENTS = "comments"
+    ACTIVATION_JOBS = "activation_jobs"
+    ACTION_REQUIREMENTS = "action_requirements"
 
 
 class Told(Enum):
@@ -216,7 +222,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a side vocabulary (messaging, activation); `meaning` is filled by `normalise`."""
+    """A word of a side vocabulary (messaging, activation, ...); `meaning` is filled by `normalise`."""
 
     raw: str | None
     meaning: str | None = None
@@ -276,9 +282,9 @@ class NumberSaid:
     status: Status | NotTold = NOT_TOLD
     activation: Word | NotTold = NOT_TOLD
     messaging: Word | NotTold = NOT_TOLD
-    carrier_status: str | NotTold | None = NOT_TOLD
-    requirement: str | NotTold | None = NOT_TOLD
-    portability: str | NotTold | None = NOT_TOLD
+    carrier_status: Word | NotTold = NOT_TOLD
+    requirement: Word | NotTold = NOT_TOLD
+    portability: Word | NotTold = NOT_TOLD
     key: str = ""
     e164: str | None = None
 
@@ -309,10 +315,29 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An order came out of another one (a split)."""
+    """An order came out of another one (a split). Once recorded, `parent` is our order_id."""
 
     parent: str
     child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something beside an order that may wait for us: its activation at the cutover, an act it requires.
+
+    `kind` is the word list that its status belongs to (an activation job's or an action requirement's), `name`
+    what is to be done, in the provider's word. `from_at` and `until_at` are its window; `is_ours`: when we
+    looked, the window had begun and the next step was ours. `made_at`: a younger task replaces one that failed.
+    """
+
+    id: str
+    kind: Vocabulary
+    status: Word
+    name: str | None = None
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+    is_ours: bool = False
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +361,8 @@ class Fact:
 
     `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
     of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
-    look; `announced` is the event of an event. `asked`: it shows the order as being cancelled because we asked.
+    look; `announced` is the event of an event. `absent`: it says so of an order that complete lists lacked before.
+    `asked`: it shows the order as being cancelled because we asked.
     """
 
     order: OrderRef
@@ -357,17 +383,21 @@ class Fact:
     steps: tuple[str, ...] | None = None
     numbers: Partial | Whole | None = None
     numbers_total: int | None = None
+    requirements_met: bool | None = None
+    task: Task | None = None
     comment: Comment | None = None
     link: Link | None = None
     documents_changed: bool = False
     deleted: bool | None = None
     asked: bool | None = None
+    absent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
     """Something that must still be asked: an order, its numbers or comments, or an event again.
-    `feed` is set for events; `because` names the fact that caused it (a known fact causes nothing anew)."""
+    `feed` is set for events; `because` names the fact that caused it (a known fact causes nothing anew);
+    `not_before` is the moment from which the answer can be another than the one just given."""
 
     part: Part
     id: str
@@ -375,6 +405,7 @@ class Want:
     feed: str | None = None
     since: datetime | None = None
     because: str | None = None
+    not_before: datetime | None = None
 
     @property
     def ref(self) -> str:

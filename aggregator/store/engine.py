@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
     URL,
@@ -170,6 +171,12 @@ def missing_folder(engine: Engine) -> Path | None:
         return None
     folder = Path(engine.url.database).absolute().parent
     return None if folder.is_dir() else folder
+
+
+def file_of(engine: Engine) -> Path:
+    """The file behind an engine for SQLite, which writes or reads."""
+    name = engine.url.database or ""
+    return Path(unquote(urlsplit(name).path)) if name.startswith("file:") else Path(name)
 
 
 def copy(engine: Engine, target: Path) -> None:

@@ -23,6 +23,7 @@ BOOLEANS = frozenset(
         "foc_is_firm",
         "messaging_open",
         "is_mixed",
+        "requirements_met",
         "is_stuck",
         "is_current",
         "late",

@@ -16,11 +16,13 @@ from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorde
 from aggregator.core.fold import stamp
 from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
-from aggregator.core.states import TERMINAL
+from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
+from aggregator.store import absence, lease, moves, progress, schema, wal, wanted
 from aggregator.store import engine as engines
-from aggregator.store import lease, progress, schema, wanted
+from aggregator.store import prune as pruning
 from aggregator.store.clocks import wind
+from aggregator.store.prune import Ages, Pruned
 from aggregator.store.record import record
 from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
@@ -83,7 +85,8 @@ class Store:
         """Make the database know the accounts and feeds of the configuration; others are marked."""
         accounts = tuple(accounts)
         with self._writing() as tx:
-            zero = dict.fromkeys(("floor", "newest_seq", "newest_fact", "newest_event", "newest_order"), 0)
+            counters = ("floor", "newest_seq", "newest_fact", "newest_event", "newest_order", "pruned_until")
+            zero = dict.fromkeys(counters, 0)
             identity = {"id": 1, "feed_id": secrets.token_hex(8), "keep_ended_s": 0, **zero}
             insert(tx, FeedIdentityRow, [identity], unless_there=("id",))
             tx.execute(update(FeedIdentityRow).values(keep_ended_s=int(keep_ended.total_seconds())))
@@ -222,17 +225,33 @@ class Store:
         with engines.translated(), self.engine.connect() as connection:
             connection.execute(select(1))
 
+    def shorten_wal(self) -> str | None:
+        """Keep SQLite's write-ahead log short; returns what is wrong when a reader prevents that."""
+        return wal.shorten(self.engine)
+
     def wants(self, held: Lease, now: datetime | None) -> tuple[Want, ...]:
         """What must still be asked and is not pausing at `now`, oldest first."""
         with engines.translated(), self.engine.connect() as connection:
             return wanted.pending(connection, held.account_id, now)
 
+    def list_again(self, held: Lease, direction: Direction) -> bool:
+        """Whether only another whole list tells what is open: an order that the last one lacked, or a number that
+        came or went since."""
+        with engines.translated(), self.engine.connect() as connection:
+            return moves.are_open(connection, held.account_id, direction) or absence.is_open(
+                connection, held.account_id, direction
+            )
+
     def open_orders(
         self, held: Lease, direction: Direction, now: datetime
     ) -> tuple[tuple[str, ...], datetime | None]:
-        """The provider's ids of the orders to read again, and the birth of the oldest: those that are open,
-        ended a short while ago, or ended only by a guess."""
-        final = col(OrderRow.state).in_([*TERMINAL]) & (col(OrderRow.mapping_basis) != Basis.GUESS)
+        """The provider's ids of the orders to read again, and the birth of the oldest: those that are open (for
+        messaging too), ended a short while ago, or ended by a word that is not documented."""
+        final = (
+            col(OrderRow.state).in_([*TERMINAL])
+            & col(OrderRow.mapping_basis).in_([*FINAL_BASES])
+            & ~col(OrderRow.messaging_open)
+        )
         recent = col(OrderRow.ended_at) > now - GRACE
         query = (
             select(col(OrderRow.provider_order_id), col(OrderRow.created_at))
@@ -277,6 +296,16 @@ class Store:
         account is not ours any more."""
         with self._writing() as tx:
             return replay(tx, account, held.account_id, held.epoch, now)
+
+    def prune(self, ages: Ages, now: datetime, after: int) -> Pruned:
+        """One small step of the walk over all orders that takes away what is too old, from the order behind
+        `after` on."""
+        return pruning.step(self.engine, ages, now, after)
+
+    def prune_if_due(self, ages: Ages, now: datetime) -> Pruned | None:
+        """The next step of the walk that is due, from where it stopped; None when none is."""
+        after = pruning.due(self.engine, now)
+        return None if after is None else self.prune(ages, now, after)
 
     # --- walks through history --------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class ReplayRow(SQLModel, table=True):
 
 
 class FeedIdentityRow(SQLModel, table=True):
-    """The one row that names the change feed and hands out ids."""
+    """The one row that names the change feed, hands out ids and knows how far the pruning is."""
 
     __tablename__ = "feed_identity"
 
@@ -117,12 +117,15 @@ class FeedIdentityRow(SQLModel, table=True):
     newest_event: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     newest_order: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     keep_ended_s: int = Field(default=14 * 86_400, sa_column=Column(BigInteger, nullable=False))
+    pruned_until: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    pruned_at: datetime | None = None
 
 
 class OrderRow(SQLModel, table=True):
     """A porting order as it stands: the columns of `core.standing.Order`, and our own bookkeeping."""
 
     __tablename__ = "port_order"
+    __table_args__ = (_where("ix_port_order_missed", "account_id", "misses = 1"),)
 
     id: int = Field(primary_key=True)
     account_id: int = Field(foreign_key="account.id", index=True)
@@ -181,6 +184,8 @@ class OrderRow(SQLModel, table=True):
     clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
+    requirements_met: bool | None = None
+    activation_job_status: str | None = None
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None
@@ -191,12 +196,16 @@ class OrderRow(SQLModel, table=True):
     numbers_document: str | None = None
     numbers_document_as_of: datetime | None = None
     event_as_of: datetime | None = None
+    # How many complete lists lacked it, one after the other (see `absence.py`).
+    misses: int = 0
 
 
 class NumberRow(SQLModel, table=True):
-    """One number of one order; marked, never removed."""
+    """One number of one order; marked, never removed. `unsettled_at`: since when its coming or going waits to be
+    told; `moved_to`: the order it went to (see `moves.py`)."""
 
     __tablename__ = "port_number"
+    __table_args__ = (_where("ix_port_number_unsettled", "unsettled_at", "unsettled_at is not null"),)
 
     order_pk: int = Field(primary_key=True, foreign_key="port_order.id")
     number_key: str = Field(primary_key=True, index=True)
@@ -213,8 +222,11 @@ class NumberRow(SQLModel, table=True):
     ported_at: datetime | None = None
     removed_at: datetime | None = None
     is_current: bool
+    unsettled_at: datetime | None = None
+    moved_to: int | None = None
     portability_status: str | None = None
     requirements_status: str | None = None
+    carrier_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 
@@ -234,11 +246,14 @@ class ReasonRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """The kept part of a provider's document, by the hash of exactly that part."""
+    """The kept part of a document about an order, by the hash of exactly that part; `read_at` is when it was
+    last news. Nothing is computed from it: what it says stands in its facts."""
 
     __tablename__ = "document"
 
+    order_pk: int = Field(primary_key=True, foreign_key="port_order.id")
     hash: str = Field(primary_key=True)
+    read_at: datetime
     body: str = Field(sa_column=Column(Text, nullable=False))
 
 
@@ -293,6 +308,7 @@ class ChangeRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("fact_id", "kind", "number_key", "field", "replay"),
         _where("ix_change_number", "number_key", "number_key <> ''"),
+        _where("ix_change_moved", "old_value", "kind = 'number_moved'"),
     )
 
     seq: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))

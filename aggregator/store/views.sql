@@ -13,7 +13,7 @@ with settings as (select keep_ended_s from feed_identity),
 judged as (
   select o.*, a.name as account, a.provider, a.configured,
     (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
-      and f.covered_at >= o.first_seen_at and o.deleted_at is null) as covered_at,
+      and f.covered_at >= o.first_seen_at and o.deleted_at is null and o.misses = 0) as covered_at,
     coalesce(o.is_open and o.stuck_at <= @ago(0), @no()) as is_stuck,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
@@ -43,7 +43,8 @@ select
   o.created_at, o.submitted_at, o.first_scheduled_at, o.ended_at, o.end_cause, o.state_since, o.first_seen_at,
   o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
   o.deadline_kind, o.deleted_at, o.deletion_basis,
-  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since
+  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since, o.requirements_met,
+  o.activation_job_status
 from judged o;
 
 create view v1_waiting as
@@ -56,7 +57,8 @@ where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_
 create view v1_numbers as
 select o.order_id, a.name as account, a.provider, n.number_key, n.e164, n.raw_number, n.state, n.raw_status,
   n.mapping_basis, n.activation_state, n.messaging_state, n.carrier_status_raw, n.state_since, n.added_at,
-  n.ported_at, n.removed_at, n.is_current, n.last_seq, n.portability_status, n.requirements_status
+  n.ported_at, n.removed_at, n.is_current, n.last_seq, n.portability_status, n.requirements_status,
+  n.carrier_status
 from port_number n join port_order o on o.id = n.order_pk join account a on a.id = o.account_id;
 
 create view v1_reasons as
@@ -97,6 +99,11 @@ select 'c' || c.seq, o.order_id, c.number_key, coalesce(c.occurred_at, c.observe
   c.observed_at, c.kind, @moved(c), c.source
 from change c join port_order o on o.id = c.order_pk
 where c.number_key <> '' and c.kind not in ('attribute_changed', 'comment_added')
+union all
+select 'c' || c.seq || '/from', o.order_id, c.number_key, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
+  c.observed_at, c.kind, @moved(c), c.source
+from change c join port_order o on o.order_id = c.old_value
+where c.kind = 'number_moved'
 union all
 select 'c' || c.seq, o.order_id, null, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
   c.observed_at, c.kind, @moved(c), c.source
