@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,7 +94,7 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="poll")
         self.desk = ThreadPoolExecutor(4, thread_name_prefix="desk")  # our own work never queues behind polls
-        self.at_desk: set[Future[Any]] = set()
+        self.at_desk: set[object] = set()  # what is being worked on there
         self.scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
@@ -414,10 +414,15 @@ class Daemon:
 
     def _at_desk(self, work: Callable[..., T], *arguments: Any) -> Awaitable[T]:
         """Work of our own, in a thread that no poll can occupy."""
-        job = self.desk.submit(work, *arguments)
-        self.at_desk.add(job)
-        job.add_done_callback(self.at_desk.discard)
-        return asyncio.wrap_future(job)
+
+        def job() -> T:
+            self.at_desk.add(token := object())
+            try:
+                return work(*arguments)
+            finally:
+                self.at_desk.discard(token)
+
+        return asyncio.get_running_loop().run_in_executor(self.desk, job)
 
 
 def serve(daemon: Daemon) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.ext.compiler import compiles
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from aggregator.errors import StoreError
+from aggregator.errors import ConfigError, StoreError
 
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
 BUSY_MS = 10_000
@@ -66,12 +66,21 @@ def text_column(kind: object, compiler: object, **_: object) -> str:
 
 def user_of(url: str) -> str | None:
     """The database user that a URL names, if it names one."""
-    return make_url(url).username
+    return address_of(url).username
+
+
+def address_of(url: str) -> URL:
+    """A database URL taken apart. The message never holds it: there may be a password in it."""
+    try:
+        return make_url(url)
+    except (ValueError, SQLAlchemyError):
+        wrong = "cannot be taken apart (in a user's name or password, write @ as %40, : as %3A, / as %2F)"
+        raise ConfigError(f"the database's URL {wrong}") from None
 
 
 def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> Engine:
     """An engine for a database URL; nothing is opened yet."""
-    address = make_url(url)
+    address = address_of(url)
     if address.get_backend_name() == "sqlite":
         return _sqlite(address.database or "", read_only)
     address = address.set(drivername="postgresql+psycopg")
