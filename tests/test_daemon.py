@@ -47,11 +47,12 @@ CLOCK_STEPS_BACK = """
 import datetime, time
 from apscheduler.schedulers import base
 from apscheduler.triggers import interval
-began = time.monotonic()
+began = []
 class Stepping(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
-        back = datetime.timedelta(hours=1) if time.monotonic() - began > 3 else datetime.timedelta(0)
+        began.append(time.monotonic())
+        back = datetime.timedelta(hours=1) if began[-1] - began[0] > 3 else datetime.timedelta(0)
         return datetime.datetime.now(tz) - back
 base.datetime = interval.datetime = Stepping
 """
@@ -377,18 +378,18 @@ def test_an_outage_of_the_provider_never_withholds_the_watchdog(
 def test_health_and_metrics_are_served_beside_the_polling(
     simulate: Callable[..., Running], started: Start
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        listen, page = (f"127.0.0.1:{one.getsockname()[1]}" for one in (free, other))
     sim = simulate("--orders", "6", "--speed", "0")
     sim.advance(20 * 86_400)
-    service = started(sim, f'[http]\nlisten = "{listen}"\n{TOML}')
+    service = started(sim, f'[http]\nlisten = "{listen}"\npage = true\npage_listen = "{page}"\n{TOML}')
     service.hears("READY=1")
     service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
-    assert service.logged("http.listening")["listen"] == listen
+    assert {service.logged("http.listening")["listen"] for _ in range(2)} == {listen, page}
 
-    def ask(page: str) -> tuple[int, str]:
-        with closing(http.client.HTTPConnection(listen, timeout=PATIENCE_S)) as connection:
-            connection.request("GET", page)
+    def ask(path: str, where: str = listen) -> tuple[int, str]:
+        with closing(http.client.HTTPConnection(where, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", path)
             reply = connection.getresponse()
             return reply.status, reply.read().decode()
 
@@ -405,6 +406,9 @@ def test_health_and_metrics_are_served_beside_the_polling(
     )
     ((changes,),) = service.query("select count(*) from v1_changes")
     assert changes and f"porting_aggregator_changes_total {float(changes)}" in text
+    code, text = ask("/", page)
+    assert code == 200 and "What waits for us" in text and "porting_events" in text
+    assert ask("/")[0] == ask("/metrics", page)[0] == 404
     sim.set_faults(outage=True)
     service.until("select max(consecutive_failures) > 0 from v1_feeds")
     assert ask("/readyz") == (200, "ok\n"), "it looks at no provider"

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,11 +13,15 @@ from aggregator import accounts, daemon
 from aggregator.cli import figures, setup
 from aggregator.cli.app import OK
 from aggregator.cli.checking import exposed
+from aggregator.cli.page import orders_page
 from aggregator.config import Config, database_url
 from aggregator.errors import ConfigError, SchemaError, StoreError
 from aggregator.once import Polled
 from aggregator.store import Store, open_store
 from aggregator.systemd import Notifier
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 log = structlog.get_logger()
 PATIENCE_S = 60.0  # the longest that one attempt to connect may take
@@ -32,8 +37,6 @@ def serve() -> int:
 
     faulthandler.enable()  # what the watchdog's SIGABRT shows: every thread's stack
     config = load()
-    if config.http.page:
-        raise ConfigError("http.page: the page with orders is not there yet; take the key out")
     _with_keys(config)
     for warning in exposed(config):
         log.warning("http.exposed", text=warning.removeprefix("warning: "))
@@ -45,24 +48,32 @@ def serve() -> int:
 
 @contextmanager
 def _health(config: Config) -> Iterator[Callable[[Polled, float], None]]:
-    """Health and metrics, where they are asked for: what is to be told of each poll."""
-    if config.http.listen is None:
+    """Health, metrics and the page, where they are asked for: what is to be told of each poll."""
+    asked = config.http
+    if asked.listen is None and not asked.page:
         yield lambda polled, seconds: None
         return
     from aggregator import health, metrics
 
     meter = metrics.Meter()
-    app = health.application(
-        lambda: figures.ready(config),
-        lambda: metrics.exposition(figures.known(config), meter),
-        metrics.CONTENT_TYPE,
-    )
-    served = health.Served(app, config.http.listen)
-    served.start()
+    apps: dict[str, Starlette] = {}
+    if asked.listen is not None:
+        apps[asked.listen] = health.application(
+            lambda: figures.ready(config),
+            lambda: metrics.exposition(figures.known(config), meter),
+            metrics.CONTENT_TYPE,
+        )
+    where = asked.page_listen or asked.listen
+    if asked.page and where is not None:
+        apps[where] = health.with_page(apps.get(where), lambda: orders_page(config))
+    served = [health.Served(app, address) for address, app in apps.items()]
+    for one in served:
+        one.start()
     try:
         yield meter.polled
     finally:
-        served.stop()
+        for one in served:
+            one.stop()
 
 
 def _opened(config: Config, notifier: Notifier) -> Store:
