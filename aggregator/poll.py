@@ -7,7 +7,7 @@ the same one. An error of the provider never escapes: it ends its sweep, is reco
 outcome. `Fenced` and other faults of the store are the caller's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
@@ -37,6 +37,7 @@ EDGE = timedelta(seconds=5)  # how far before now a window ends that must have a
 DAY = timedelta(days=1)
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
 BATCH = 50
+ROUNDS = 3  # of lists and single questions in one poll
 FAILURES = 3  # in a row: then the provider is down, and what is wanted is left for the next poll
 
 
@@ -45,6 +46,7 @@ class Store(Protocol[L]):
 
     def marks(self, account: str) -> Mapping[str, Mark]: ...
     def wants(self, held: L, now: datetime | None) -> tuple[Want, ...]: ...
+    def list_again(self, held: L, direction: Direction) -> bool: ...
     def open_orders(
         self, held: L, direction: Direction, now: datetime
     ) -> tuple[tuple[str, ...], datetime | None]: ...
@@ -192,8 +194,10 @@ class Polling:
                 found.facts, found.wants, found.skipped = [], [], []
 
         found = steady(self.account, Listing(feed.name), self.fetch, feed.defaults, each_page=drain)
-        pages = found.pages if found.complete else 0
-        progress = replace(self._progress(feed, found), covers=feed.defaults.direction, pages=pages)
+        pages, seen = (found.pages, frozenset(found.seen)) if found.complete else (0, None)
+        progress = replace(
+            self._progress(feed, found), covers=feed.defaults.direction, pages=pages, seen=seen
+        )
         outcome = self.record(feed, found, progress)
         return replace(outcome, recorded=recorded + outcome.recorded)
 
@@ -236,22 +240,37 @@ class Polling:
     # --- wants ------------------------------------------------------------------------------------------
 
     def wants(self, polled: Iterable[str]) -> Iterator[Outcome]:
-        """Ask for what is wanted: by a listing where that is shorter, else one by one."""
-        polled = set(polled)
-        pending = self.store.wants(self.held, self.clock())
-        for feed in self.account.feeds.values():
-            owed = sum(
-                want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending
-            )
-            listed = feed.defaults.kind is FeedKind.LISTING and feed.enabled and feed.name not in polled
-            if listed and owed > max(1, self.mark(feed.name).pages):
+        """Ask for what is wanted: by a listing where that is shorter, or where only a whole list can tell, else
+        one by one. And again as long as lists are read: one may miss an order that must then be asked for, and
+        an order lack a number that another one in the list may have."""
+        listed = set(polled)
+        for turn in range(ROUNDS):
+            here = [feed for feed in self.account.feeds.values() if self._to_list(feed, listed)]
+            if turn and not here:
+                return
+            for feed in here:
                 outcome = self.feed(feed)
                 yield outcome
                 if isinstance(outcome.error, AccessDenied | RateLimited):
                     return
-                pending = self.store.wants(self.held, self.clock())
-        if pending:
-            yield self._ask_for(pending)
+                listed.add(feed.name)
+            if pending := self.store.wants(self.held, self.clock()):
+                yield self._ask_for(pending)
+
+    def _to_list(self, feed: Feed, listed: Set[str]) -> bool:
+        """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
+        if feed.defaults.kind is not FeedKind.LISTING or not feed.enabled:
+            return False
+        if not self._fails(feed) and self.store.list_again(self.held, feed.defaults.direction):
+            return True
+        pending = self.store.wants(self.held, self.clock())
+        owed = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
+        return feed.name not in listed and owed > max(1, self.mark(feed.name).pages)
+
+    def _fails(self, feed: Feed) -> bool:
+        """Whether the feed's last poll, this one or an earlier one, did not come to its end."""
+        polled = self.polled.get(feed.name)
+        return self.mark(feed.name).failures > 0 if polled is None else not polled.complete
 
     def _ask_for(self, pending: Sequence[Want]) -> Outcome:
         """Ask one by one, as long as the provider answers and time is left; the rest stays wanted."""

@@ -69,7 +69,8 @@ def taken(said: dict[str, Any]) -> tuple[Fact, tuple[Want, ...]]:
     """The one fact of an event read by its id, and its wants."""
     root = "/portouts/events" if said["event_type"].startswith("portout.") else "/porting/events"
     reading = read(f"{root}/{EVENT}", {"data": said})
-    (fact,) = reading.facts
+    fact, *linked = reading.facts
+    assert all(one.announced is None and one.link for one in linked)
     return fact, reading.wants
 
 
@@ -262,6 +263,15 @@ def test_a_split_links_the_orders_and_wants_both() -> None:
     )
     assert fact.link == Link(ORDER, OTHER)
     assert [(want.part, want.id) for want in wants] == [(Part.ORDER, ORDER), (Part.ORDER, OTHER)]
+
+
+@pytest.mark.parametrize("own", [ORDER, OTHER, "third"])
+def test_a_split_is_a_fact_of_the_order_that_came_out_of_it_whosever_event_it_is(own: str) -> None:
+    said = event("porting_order.split", {"from": {"id": ORDER}, "to": {"id": OTHER}}, porting_order_id=own)
+    facts = read(f"/porting/events/{EVENT}", {"data": said}).facts
+    assert [fact.order.id for fact in facts if fact.announced] == [own]
+    assert [fact.link for fact in facts if fact.order.id == OTHER] == [Link(ORDER, OTHER)]
+    assert len({fact.source_id for fact in facts}) == len(facts)
 
 
 def test_a_split_of_an_order_from_itself_links_nothing() -> None:

@@ -89,6 +89,9 @@ class Spied:
     def wants(self, held: Lease, now: datetime | None) -> Any:
         return self.store.wants(held, now)
 
+    def list_again(self, *arguments: Any) -> bool:
+        return self.store.list_again(*arguments)
+
     def open_orders(self, *arguments: Any) -> Any:
         return self.store.open_orders(*arguments)
 

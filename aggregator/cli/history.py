@@ -36,11 +36,15 @@ class Life:
         return describing.provider_name(self.order["provider"])
 
 
-def read(reader: "Reader", order: Row) -> Life:
-    """An order's life."""
+def read(reader: "Reader", order: Row, whole: bool = True) -> Life:
+    """An order's life; the `whole` of it has the numbers that moved on to other orders, whose rows those are."""
     here = {"order_id": order["order_id"]}
     views = ("numbers", "reasons", "comments", "changes", "events")
-    return Life(order, *(reader.select(view, here) for view in views))
+    life = Life(order, *(reader.select(view, here) for view in views))
+    if whole:
+        query = "select * from v1_changes where kind = 'number_moved' and old_value = :order_id order by seq"
+        life.changes.extend(reader.query(query, here))
+    return life
 
 
 def history(life: Life, number_key: str | None = None) -> list[Moment]:

@@ -86,7 +86,7 @@ def number(
             return OK
         lives = []
         for row in rows:
-            lives.append((row, read(reader, _order(reader, row["order_id"]))))
+            lives.append((row, read(reader, _order(reader, row["order_id"]), whole=False)))
     _write(_told_number(lives, asked))
     return OK
 

@@ -120,6 +120,10 @@ def change(row: Row) -> str:
         return f"first seen: {plain(seen.get('state'))}" + flags(row)
     if kind == "number_added":
         return "number added" + flags(row)
+    if row["field"] == "number_key":
+        return "number stands here" + flags(row)
+    if kind == "number_moved":
+        return _move(row) + flags(row)
     if kind == "comment_added":
         return "a new comment" + flags(row)
     if kind == "cancel_asked":
@@ -283,6 +287,10 @@ def fates(rows: Sequence[Row]) -> dict[str, list[str]]:
         key, field = row["number_key"], row["field"] or row["kind"]
         if row["kind"] in ("number_added", "number_removed"):
             fate = plain(row["kind"]).removeprefix("number ")
+        elif row["kind"] == "number_moved":
+            fate = _move(row)
+        elif row["field"] in ("number_key", "is_current"):
+            continue  # what became of it is told by a row of its own
         elif field == "state":
             theirs = raw.get(key)
             words = step("raw_status", theirs["old_value"], theirs["new_value"]) + " = " if theirs else ""
@@ -296,6 +304,12 @@ def fates(rows: Sequence[Row]) -> dict[str, list[str]]:
             fate = f"{label(field)} {moved}" + flags(row)
         found.setdefault(fate, []).append(key)
     return found
+
+
+def _move(row: Row) -> str:
+    """A number's way from one order to another, by the provider's ids."""
+    left, here = (str(row[side]).rpartition("/")[2] for side in ("old_value", "new_value"))
+    return f"moved from order {left} to order {here}"
 
 
 def together(fates: Mapping[str, Sequence[str]]) -> list[str]:

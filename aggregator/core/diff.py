@@ -63,8 +63,11 @@ def diff(before: Standing | None, after: Standing, because: Fact) -> tuple[Chang
 def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterator[Change]:
     told = because.as_of if because.source is Source.EVENT else None
     if before is None:
-        order = dict(zip(ORDER_FIELDS, _order_values(after.order), strict=True))
+        # A link is told by a row of its own, whether the order was known before it or not.
+        order = dict(zip(ORDER_FIELDS, _order_values(after.order), strict=True)) | {"parent_order_id": None}
         yield Change("order_seen", new=_json(order), occurred_at=told)
+        if parent := after.order.parent_order_id:
+            yield Change("order_linked", "parent_order_id", None, parent, occurred_at=told)
     else:
         yield from _moved(ORDER_FIELDS, _order_values(before.order), _order_values(after.order), "", told)
         yield from _late(before, after, because)

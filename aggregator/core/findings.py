@@ -40,7 +40,7 @@ class Findings:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How a sweep of a feed went; the last slice moves the cursor with it. `covers` is set when a complete
-    listing shows every order of a direction, as of `started_at` (the provider's time). `partial`: the rest of the
+    listing shows every order of a direction, as of `started_at` (the provider's time); `seen` are the ids that such a listing showed. `partial`: the rest of the
     window is still to be read, so it moves the cursor and says nothing of the poll."""
 
     feed: str
@@ -56,6 +56,7 @@ class Progress:
     not_before: datetime | None = None
     error: str | None = None
     partial: bool = False
+    seen: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

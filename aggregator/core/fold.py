@@ -59,13 +59,20 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
                 if value is not NOT_TOLD:
                     yield name, value
     if fact.deleted is not None:
-        yield "existence", not fact.deleted
+        yield "existence", _gone(fact)
     if fact.asked:
         yield "asked", True
     if isinstance(fact.numbers, Whole):
         yield "list", None
     if fact.link is not None and fact.link.child == fact.order.id:
         yield "parent", fact.link.parent
+
+
+def _gone(fact: Fact) -> str | None:
+    """How a fact shows that its order is gone; None where it is there."""
+    if not fact.deleted:
+        return None
+    return "event" if fact.source is Source.EVENT else "absent" if fact.absent else "not_found"
 
 
 def said_of_number(said: NumberSaid) -> Iterator[tuple[str, object]]:

@@ -309,7 +309,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An order came out of another one (a split)."""
+    """An order came out of another one (a split). Once recorded, `parent` is our order_id."""
 
     parent: str
     child: str
@@ -336,7 +336,8 @@ class Fact:
 
     `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
     of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
-    look; `announced` is the event of an event. `asked`: it shows the order as being cancelled because we asked.
+    look; `announced` is the event of an event. `absent`: it says so of an order that complete lists lacked before.
+    `asked`: it shows the order as being cancelled because we asked.
     """
 
     order: OrderRef
@@ -362,6 +363,7 @@ class Fact:
     documents_changed: bool = False
     deleted: bool | None = None
     asked: bool | None = None
+    absent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

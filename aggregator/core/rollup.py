@@ -195,11 +195,11 @@ def _end_cause(ref: OrderRef, told: Told, runs: Sequence[Run], state: State) -> 
 def _deletion(told: Told) -> tuple[datetime | None, str | None]:
     """When and how the order went, if it is gone: the first of the last unbroken line of such facts."""
     gone: tuple[datetime | None, str | None] = (None, None)
-    trail: Trail[bool] = told.trails.get("existence", ())
-    for at, exists in reversed(trail):
-        if exists:
+    trail: Trail[str | None] = told.trails.get("existence", ())
+    for at, basis in reversed(trail):
+        if basis is None:
             break
-        gone = (at[0], "event" if at[2] else "not_found")
+        gone = (at[0], basis)
     return gone
 
 

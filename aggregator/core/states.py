@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
-from aggregator.core.model import Direction, State, Status, WaitingOn
+from aggregator.core.model import Basis, Direction, State, Status, WaitingOn
 
 MOVED = frozenset({State.PORTED, State.PARTIALLY_PORTED})
+FINAL_BASES = frozenset({Basis.DOCUMENTED})
+"""What an end must rest on to be relied on: a guessed one never stops the polling. (An operator's word counts as
+documented.)"""
 TERMINAL = frozenset({State.PORTED, State.PARTIALLY_PORTED, State.CANCELLED, State.REJECTED, State.REVERTED})
 
 _BOTH = {

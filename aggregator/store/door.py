@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from aggregator.core.fold import stamp
 from aggregator.core.model import Fact, OrderRef, Part, Source
+from aggregator.store.absence import MISSES
 from aggregator.store.rows import digest
 from aggregator.store.statements import several, table_of
 from aggregator.store.tables import EventRow, FactRow
@@ -53,7 +54,7 @@ class Door:
         if fact.source_id in self.known:
             return None
         self.known.add(fact.source_id)
-        if fact.part is Part.COMMENTS:
+        if fact.part is Part.COMMENTS or fact.source is Source.EVENT:
             return fact
         return self._look(fact, order or {})
 
@@ -71,7 +72,8 @@ class Door:
         gone_at = order.get("deleted_at")
         if fact.deleted:
             # A 404 is news only about an order we know and still believe in.
-            return replace(fact, as_of=looked_at) if order and gone_at is None else None
+            absent = True if order.get("misses", 0) >= MISSES else None
+            return replace(fact, as_of=looked_at, absent=absent) if order and gone_at is None else None
         if gone_at is not None and looked_at > gone_at:
             return replace(fact, as_of=looked_at) if looked_at > gone_at + SETTLED else None
         event_at: datetime | None = order.get("event_as_of")

@@ -65,10 +65,9 @@ def encoded(fact: Fact) -> str:
         said["comment"] = [fact.comment.id, fact.comment.author_type, at and at.isoformat()]
     if fact.link:
         said["link"] = [fact.link.parent, fact.link.child]
-    if fact.documents_changed:
-        said["documents_changed"] = True
-    if fact.asked:
-        said["asked"] = True
+    for name in ("documents_changed", "absent", "asked"):
+        if getattr(fact, name):
+            said[name] = True
     for name in ("steps", "numbers_total", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
@@ -132,6 +131,7 @@ def decoded(
         documents_changed="documents_changed" in said,
         deleted=said.get("deleted"),
         asked=said.get("asked"),
+        absent=said.get("absent"),
     )
 
 

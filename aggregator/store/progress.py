@@ -11,8 +11,8 @@ from sqlmodel import col
 from aggregator.core.account import Account
 from aggregator.core.due import next_due
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
-from aggregator.core.model import Fact, Skipped
-from aggregator.store import wanted
+from aggregator.core.model import Direction, Fact, Skipped
+from aggregator.store import absence, wanted
 from aggregator.store.statements import several, table_of, upsert
 from aggregator.store.tables import BackfillRow, FeedRow, QuarantineRow
 
@@ -79,8 +79,27 @@ def advance(
         values["pages"] = progress.pages
     if progress.complete and progress.covers is not None and progress.started_at is not None:
         values |= {"covers": progress.covers, "covered_at": progress.started_at}
-        wanted.listed(tx, account_id, progress.covers, progress.started_at)
+        _covered(tx, account_id, progress.covers, progress.started_at, progress.seen, at)
     tx.execute(update(FeedRow).where(*here).values(values))
+
+
+def _covered(
+    tx: Connection,
+    account_id: int,
+    direction: Direction,
+    started_at: datetime,
+    seen: frozenset[str] | None,
+    at: datetime,
+) -> None:
+    """A complete run has shown every order of a direction, and so answers what was wanted before it; but what a
+    whole list does not show is wanted from the order itself."""
+    if seen is None:
+        wanted.listed(tx, account_id, direction, started_at)
+        return
+    missing, ask = absence.missed(tx, account_id, direction, started_at, seen)
+    kept = absence.asked(tx, account_id, direction, missing)
+    wanted.listed(tx, account_id, direction, started_at)
+    absence.ask(tx, account_id, direction, ask, kept, started_at, at)
 
 
 def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: Iterable[Skipped] = ()) -> None:

@@ -8,6 +8,7 @@ writer's lock, so `seq` is in commit order and nothing a crash leaves can be hal
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -29,6 +30,7 @@ from aggregator.store import wanted
 from aggregator.store.clocks import clocked
 from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
+from aggregator.store.moves import Move, Moves, listed_at
 from aggregator.store.rows import (
     EVENT_KEY,
     FILLS,
@@ -92,7 +94,7 @@ class Recording:
         self.account = account
         self.account_id = account_id
         self.findings = findings
-        self.facts = sorted(findings.facts, key=stamp)
+        self.facts = sorted(map(self._linked, findings.facts), key=stamp)
         self.ids = tx.execute(select(table_of(FeedIdentityRow))).one()._asdict()
         self.ids_before = dict(self.ids)
         self.covered = progress_rows.covered(tx, account_id)
@@ -101,15 +103,25 @@ class Recording:
         self.standings: dict[str, Standing] = {}
         self.accepted: set[str] = set()
         self.rows = Rows()
+        self.moves = Moves(tx, account, account_id)
         self.batches: dict[tuple[str, datetime], int] = {}
         self.differences: list[Difference] = []
+
+    def _linked(self, fact: Fact) -> Fact:
+        """A fact as it is stored: the order that another one came out of goes by our order_id."""
+        if fact.link is None:
+            return fact
+        parent = order_id(self.account.name, OrderRef(fact.order.direction, fact.link.parent))
+        return replace(fact, link=replace(fact.link, parent=parent))
 
     def run(self, progress: Progress | None) -> Recorded:
         """Take the findings in and write down what follows."""
         if self.facts:
             self._know_orders()
-            new = self._at_the_door()
-            self._know_standings({order_id(self.account.name, fact.order) for fact in new})
+            new = [normalise(fact, self.account.words) for fact in self._at_the_door()]
+            named = [(order_id(self.account.name, fact.order), fact) for fact in new]
+            self._know_standings({name for name, _ in named})
+            self.moves.know(named, self.standings)
             unknown_yet = [fact for fact in new if "id" not in self._row(fact)]
             absorbing, absorbed = first_looks(unknown_yet)
             for fact in new:
@@ -118,6 +130,7 @@ class Recording:
             self._write()
         pending = wanted.Pending(self.tx, self.account_id, self.findings)
         given_up = pending.settle(self.accepted, self.orders, self.account.name, self.covered)
+        self._settle(progress)
         progress_rows.quarantine(self.tx, self.account_id, self.findings, given_up)
         if progress is not None:
             new_rows = self.ids["newest_seq"] != self.ids_before["newest_seq"]
@@ -194,6 +207,8 @@ class Recording:
             stands = row.get(f"{kind}_as_of")
             if stands is None or stands <= fact.as_of:
                 row[kind], row[f"{kind}_as_of"] = digest(fact.document), fact.as_of
+        if fact.deleted and "misses" in row:
+            row["misses"] = 0
         if fact.source is Source.SNAPSHOT:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
@@ -237,7 +252,7 @@ class Recording:
             if changes:
                 batch, replay = self._draw("newest_fact"), self.ids["newest_seq"] + 1
                 for change in changes:
-                    self._change(change, name, because, row["last_fact"], batch, replay)
+                    self._change(change, row, because, row["last_fact"], batch, replay)
             if before != after or row["map_version"] != self.account.words.version:
                 row["map_version"] = self.account.words.version
                 self._touched(name, before, after, self.findings.at if changes else None)
@@ -263,12 +278,11 @@ class Recording:
     def _take(self, fact: Fact, history: tuple[Fact, ...] = ()) -> None:
         """One new fact (with the history it absorbs): folded, compared, written down."""
         name = order_id(self.account.name, fact.order)
-        fact, *earlier = (normalise(one, self.account.words) for one in (fact, *history))
         before = self.standings.get(name)
         row = self._born(name, fact)
-        after = fold(before, (*earlier, fact))
+        after = fold(before, (*history, fact))
         seq_before = self.ids["newest_seq"]
-        for one in (*earlier, fact):
+        for one in (*history, fact):
             row["last_fact"] = self._draw("newest_fact")
             self.rows.facts.append(fact_row(one, self.account_id, row["id"], row["last_fact"]))
             if one.document is not None:
@@ -279,12 +293,50 @@ class Recording:
         look = (name, fact.read_at)
         event = fact.source is Source.EVENT
         batch = row["last_fact"] if event else self.batches.setdefault(look, row["last_fact"])
-        for change in diff(before, after, fact):
-            self._change(change, name, fact, row["last_fact"], batch)
+        changes, moves = self.moves.follow(
+            row["id"], name, before, after, self.findings.at, diff(before, after, fact)
+        )
+        for change in changes:
+            self._change(change, row, fact, row["last_fact"], batch)
         self.standings[name] = after
         if fact.comment is not None:
             self.rows.comments.append(comment_row(fact, row["id"], self.ids["newest_seq"]))
         self._touched(name, before, after, fact.read_at if self.ids["newest_seq"] > seq_before else None)
+        for move in moves:
+            self._move(move, fact, row["last_fact"], batch)
+
+    def _move(self, move: Move, fact: Fact, fact_id: int, batch: int) -> None:
+        """A number went from one order to another: a row of the order where it is now."""
+        here = move.here
+        told = fact.as_of if fact.source is Source.EVENT else None
+        change = Change("number_moved", "", move.left.order_id, here.order_id, here.number_key, told)
+        self._change(change, {"id": here.order_pk}, fact, fact_id, batch)
+        if here.order_id in self.standings:
+            self._touched(
+                here.order_id, self.standings[here.order_id], self.standings[here.order_id], fact.read_at
+            )
+            self.rows.numbers[here.order_pk, here.number_key] = self.ids["newest_seq"]
+        else:
+            self.moves.touch(here, self.ids["newest_seq"], fact.read_at)
+
+    def _settle(self, progress: Progress | None) -> None:
+        """Tell of the numbers that came or went and did not move: at the end of a list of all orders, or of the
+        last number list that was owed when it ended."""
+        if progress is not None and progress.complete and progress.covers:
+            settled = self.moves.settle(progress.covers, progress.attempted_at)
+        elif lists := [want for want in self.findings.answered if want.part is Part.NUMBERS]:
+            direction = lists[0].direction or Direction.PORT_IN
+            settled = self.moves.settle(direction, listed_at(self.tx, self.account_id, direction))
+        else:
+            return
+        self.rows = Rows()
+        for one in settled:
+            because = Fact(one.ref, Source.SNAPSHOT, "", self.findings.at, self.findings.at)
+            change = Change(one.kind, "", number_key=one.place.number_key)
+            self._change(change, {"id": one.place.order_pk}, because, one.fact_id, self._draw("newest_fact"))
+            self.moves.touch(one.place, self.ids["newest_seq"], self.findings.at)
+        insert(self.tx, ChangeRow, self.rows.changes)
+        self.moves.write()
 
     def _event(self, fact: Fact, order_pk: int, late: bool) -> None:
         """An event's row; a payload that comes later, in this slice or another, fills the same row."""
@@ -320,6 +372,7 @@ class Recording:
                 last_changed_at=fact.read_at,
                 last_seq=0,
                 last_fact=0,
+                misses=0,
             )
         return row
 
@@ -338,9 +391,8 @@ class Recording:
             self.rows.reasons.add(name)
 
     def _change(
-        self, change: Change, name: str, fact: Fact, fact_id: int, batch: int, replay: int = 0
+        self, change: Change, row: Mapping[str, Any], fact: Fact, fact_id: int, batch: int, replay: int = 0
     ) -> None:
-        row = self.orders[name]
         place = {
             "seq": self._draw("newest_seq"),
             "batch": batch,
@@ -354,7 +406,8 @@ class Recording:
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""
-        looks = (row.get("read_before"), self.covered.get(fact.order.direction))
+        listed = None if row.get("misses") else self.covered.get(fact.order.direction)
+        looks = (row.get("read_before"), listed)
         return max((at for at in looks if at is not None and at < fact.read_at), default=None)
 
     # --- rows -------------------------------------------------------------------------------------------
@@ -374,6 +427,7 @@ class Recording:
         insert(tx, ChangeRow, rows.changes)
         numbers = [number_row(pk, key, keys[pk].numbers[key], seq) for (pk, key), seq in rows.numbers.items()]
         upsert(tx, NumberRow, ("order_pk", "number_key"), numbers)
+        self.moves.write()
         self._write_reasons()
         upsert(
             tx,

@@ -16,10 +16,10 @@ from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorde
 from aggregator.core.fold import stamp
 from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
-from aggregator.core.states import TERMINAL
+from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
+from aggregator.store import absence, lease, moves, progress, schema, wanted
 from aggregator.store import engine as engines
-from aggregator.store import lease, progress, schema, wanted
 from aggregator.store.clocks import wind
 from aggregator.store.record import record
 from aggregator.store.replay import replay
@@ -227,12 +227,24 @@ class Store:
         with engines.translated(), self.engine.connect() as connection:
             return wanted.pending(connection, held.account_id, now)
 
+    def list_again(self, held: Lease, direction: Direction) -> bool:
+        """Whether only another whole list tells what is open: an order that the last one lacked, or a number that
+        came or went since."""
+        with engines.translated(), self.engine.connect() as connection:
+            return moves.are_open(connection, held.account_id, direction) or absence.is_open(
+                connection, held.account_id, direction
+            )
+
     def open_orders(
         self, held: Lease, direction: Direction, now: datetime
     ) -> tuple[tuple[str, ...], datetime | None]:
-        """The provider's ids of the orders to read again, and the birth of the oldest: those that are open,
-        ended a short while ago, or ended only by a guess."""
-        final = col(OrderRow.state).in_([*TERMINAL]) & (col(OrderRow.mapping_basis) != Basis.GUESS)
+        """The provider's ids of the orders to read again, and the birth of the oldest: those that are open (for
+        messaging too), ended a short while ago, or ended by a word that is not documented."""
+        final = (
+            col(OrderRow.state).in_([*TERMINAL])
+            & col(OrderRow.mapping_basis).in_([*FINAL_BASES])
+            & ~col(OrderRow.messaging_open)
+        )
         recent = col(OrderRow.ended_at) > now - GRACE
         query = (
             select(col(OrderRow.provider_order_id), col(OrderRow.created_at))

@@ -123,6 +123,7 @@ class OrderRow(SQLModel, table=True):
     """A porting order as it stands: the columns of `core.standing.Order`, and our own bookkeeping."""
 
     __tablename__ = "port_order"
+    __table_args__ = (_where("ix_port_order_missed", "account_id", "misses = 1"),)
 
     id: int = Field(primary_key=True)
     account_id: int = Field(foreign_key="account.id", index=True)
@@ -191,12 +192,16 @@ class OrderRow(SQLModel, table=True):
     numbers_document: str | None = None
     numbers_document_as_of: datetime | None = None
     event_as_of: datetime | None = None
+    # How many complete lists lacked it, one after the other (see `absence.py`).
+    misses: int = 0
 
 
 class NumberRow(SQLModel, table=True):
-    """One number of one order; marked, never removed."""
+    """One number of one order; marked, never removed. `unsettled_at`: since when its coming or going waits to be
+    told; `moved_to`: the order it went to (see `moves.py`)."""
 
     __tablename__ = "port_number"
+    __table_args__ = (_where("ix_port_number_unsettled", "unsettled_at", "unsettled_at is not null"),)
 
     order_pk: int = Field(primary_key=True, foreign_key="port_order.id")
     number_key: str = Field(primary_key=True, index=True)
@@ -213,6 +218,8 @@ class NumberRow(SQLModel, table=True):
     ported_at: datetime | None = None
     removed_at: datetime | None = None
     is_current: bool
+    unsettled_at: datetime | None = None
+    moved_to: int | None = None
     portability_status: str | None = None
     requirements_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
@@ -293,6 +300,7 @@ class ChangeRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("fact_id", "kind", "number_key", "field", "replay"),
         _where("ix_change_number", "number_key", "number_key <> ''"),
+        _where("ix_change_moved", "old_value", "kind = 'number_moved'"),
     )
 
     seq: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))

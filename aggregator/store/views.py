@@ -11,8 +11,9 @@ _WORD = re.compile(r"@(\w+)\(")
 
 _BOTH = {
     "step": "case when {0} is null then {1} else {0} || ' → ' || coalesce({1}, '') end",
-    "moved": "case when {0}.kind in ('order_seen', 'number_added') then null else "
-    "{0}.field || ': ' || coalesce({0}.old_value, '') || ' → ' || coalesce({0}.new_value, '') end",
+    "moved": "case when {0}.kind in ('order_seen', 'number_added') or {0}.kind = 'number_removed' and "
+    "{0}.field = '' then null else case when {0}.field = '' then '' else {0}.field || ': ' end || "
+    "coalesce({0}.old_value, '') || ' → ' || coalesce({0}.new_value, '') end",
 }
 _SQLITE = {
     **_BOTH,

@@ -13,7 +13,7 @@ with settings as (select keep_ended_s from feed_identity),
 judged as (
   select o.*, a.name as account, a.provider, a.configured,
     (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
-      and f.covered_at >= o.first_seen_at and o.deleted_at is null) as covered_at,
+      and f.covered_at >= o.first_seen_at and o.deleted_at is null and o.misses = 0) as covered_at,
     coalesce(o.is_open and o.stuck_at <= @ago(0), @no()) as is_stuck,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
@@ -97,6 +97,11 @@ select 'c' || c.seq, o.order_id, c.number_key, coalesce(c.occurred_at, c.observe
   c.observed_at, c.kind, @moved(c), c.source
 from change c join port_order o on o.id = c.order_pk
 where c.number_key <> '' and c.kind not in ('attribute_changed', 'comment_added')
+union all
+select 'c' || c.seq || '/from', o.order_id, c.number_key, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
+  c.observed_at, c.kind, @moved(c), c.source
+from change c join port_order o on o.order_id = c.old_value
+where c.kind = 'number_moved'
 union all
 select 'c' || c.seq, o.order_id, null, coalesce(c.occurred_at, c.observed_at), c.occurred_at,
   c.observed_at, c.kind, @moved(c), c.source

@@ -144,7 +144,7 @@ def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[s
     """Whether what an order want asks for has been read already, safely after the event that caused it."""
     if want.part is not Part.ORDER or want.since is None:
         return False
-    looks = [covered.get(want.direction or "")]
+    looks = [None if order and order.get("misses") else covered.get(want.direction or "")]
     if order is not None:
         shown = order.get("document_as_of")
         # A time in whole seconds may lie anywhere in its second, so an equal one proves nothing.

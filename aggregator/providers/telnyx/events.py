@@ -3,7 +3,7 @@
 https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-out-events
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -113,7 +113,15 @@ def _said(item: Item, page: Page, feed: str, options: Options) -> tuple[envelope
         ),
         **said,
     )
-    return ((fact, _wants(fact, kind, complete, feed)),)
+    return ((fact, _wants(fact, kind, complete, feed)), *((linked, ()) for linked in _linked(fact)))
+
+
+def _linked(fact: Fact) -> Iterator[Fact]:
+    """Whose event a split is, is not documented. It speaks of the order that came out of it, so it is a fact of
+    that one in any case."""
+    if fact.link is not None and fact.link.child != fact.order.id:
+        child = OrderRef(fact.order.direction, fact.link.child)
+        yield Fact(child, Source.EVENT, f"{fact.source_id}/to", fact.as_of, fact.read_at, link=fact.link)
 
 
 def _payload(item: Item) -> Item:

@@ -13,9 +13,9 @@ revision = "0001"
 down_revision = None
 
 
-def _index_where(name: str, table: str, condition: str) -> None:
+def _index_where(name: str, table: str, condition: str, column: str = "number_key") -> None:
     where = sa.text(condition)
-    op.create_index(name, table, ["number_key"], sqlite_where=where, postgresql_where=where)
+    op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
 
 
 def upgrade() -> None:
@@ -193,6 +193,7 @@ def upgrade() -> None:
         sa.Column("numbers_document", AutoString(), nullable=True),
         sa.Column("numbers_document_as_of", UTCDateTime(), nullable=True),
         sa.Column("event_as_of", UTCDateTime(), nullable=True),
+        sa.Column("misses", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["account_id"],
             ["account.id"],
@@ -213,6 +214,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_port_order_state"), "port_order", ["state"], unique=False)
     op.create_index(op.f("ix_port_order_support_key"), "port_order", ["support_key"], unique=False)
     op.create_index(op.f("ix_port_order_waiting_on"), "port_order", ["waiting_on"], unique=False)
+    _index_where("ix_port_order_missed", "port_order", "misses = 1", "account_id")
     op.create_table(
         "quarantine",
         sa.Column("account_id", sa.Integer(), nullable=False),
@@ -275,6 +277,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_change_observed_at"), "change", ["observed_at"], unique=False)
     op.create_index(op.f("ix_change_order_pk"), "change", ["order_pk"], unique=False)
     _index_where("ix_change_number", "change", "number_key <> ''")
+    _index_where("ix_change_moved", "change", "kind = 'number_moved'", "old_value")
     op.create_table(
         "comment",
         sa.Column("order_pk", sa.Integer(), nullable=False),
@@ -362,6 +365,8 @@ def upgrade() -> None:
         sa.Column("ported_at", UTCDateTime(), nullable=True),
         sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.Column("unsettled_at", UTCDateTime(), nullable=True),
+        sa.Column("moved_to", sa.Integer(), nullable=True),
         sa.Column("portability_status", AutoString(), nullable=True),
         sa.Column("requirements_status", AutoString(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
@@ -373,6 +378,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_port_number_last_seq"), "port_number", ["last_seq"], unique=False)
     op.create_index(op.f("ix_port_number_number_key"), "port_number", ["number_key"], unique=False)
+    _index_where("ix_port_number_unsettled", "port_number", "unsettled_at is not null", "unsettled_at")
     op.create_table(
         "reason",
         sa.Column("order_pk", sa.Integer(), nullable=False),

@@ -1,0 +1,297 @@
+"""Numbers that go from one order to another, told as one move, in whatever order we learn of it.
+
+A move is known when three things are: the number has left one order, it stands in another, and the two belong
+together (a split names them, or they have one group key). Whichever of the three comes last tells it. Until then
+what the tables show is told at once, but not yet what it means: see `docs/decisions/moved-numbers.md`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, Connection, Row, func, select
+from sqlmodel import col
+
+from aggregator.core.account import Account, FeedKind
+from aggregator.core.model import NOT_TOLD, Change, Direction, Fact, OrderRef, Part, Whole
+from aggregator.core.standing import Standing
+from aggregator.store.statements import alter, several, table_of
+from aggregator.store.tables import FactRow, FeedRow, NumberRow, OrderRow, WantRow
+
+WITHHELD = "attribute_changed"
+KEY = ("order_pk", "number_key")
+NOTES = ("unsettled_at", "moved_to")
+PATIENCE = timedelta(days=1)
+"""How long number lists that are still to be read may keep an open question open."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A number's place in one order: whether it stands there, and what is still to be said about that.
+    `unsettled_at`: since when its coming (or going) waits to be told; `moved_to`: the order it went to."""
+
+    order_pk: int
+    order_id: str
+    number_key: str
+    parent: str | None
+    group: str | None
+    is_open: bool
+    is_current: bool
+    unsettled_at: datetime | None = None
+    moved_to: int | None = None
+    touched: bool = False
+
+    def related(self, other: "Place") -> bool:
+        """Whether numbers may have gone from one of these orders to the other."""
+        parents = {self.parent, other.parent} - {None}
+        return (
+            (self.group is not None and self.group == other.group)
+            or self.order_id in parents
+            or other.order_id in parents
+            or (len(parents) == 1 and self.parent == other.parent)
+        )
+
+    def settle(self, unsettled_at: datetime | None = None) -> None:
+        """Note since when there is something to tell, or that nothing is left to tell."""
+        self.unsettled_at, self.touched = unsettled_at, True
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A number that went from one order to another."""
+
+    left: Place
+    here: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A number that did not move: it was added or removed after all. `fact_id`: its order's newest fact."""
+
+    ref: OrderRef
+    place: Place
+    kind: str
+    fact_id: int
+
+
+class Moves:
+    """The places of the numbers that one transaction may move."""
+
+    def __init__(self, tx: Connection, account: Account, account_id: int) -> None:
+        self.tx = tx
+        self.account_id = account_id
+        # Only a list of all orders can prove that a number which left one has come to no other.
+        listed = {
+            feed.defaults.direction
+            for feed in account.feeds.values()
+            if feed.defaults.kind is FeedKind.LISTING and feed.enabled
+        }
+        self.watched = Direction.PORT_IN in listed
+        self.keys: set[str] = set()
+        self.places: dict[str, dict[int, Place]] = {}
+        self.orders: list[dict[str, Any]] = []
+        self.numbers: list[dict[str, Any]] = []
+
+    # --- what stands ------------------------------------------------------------------------------------
+
+    def know(self, facts: Iterable[tuple[str, Fact]], standings: Mapping[str, Standing]) -> None:
+        """Learn where the numbers stand that these facts may bring, take away or relate."""
+        if not self.watched:
+            return
+        for name, fact in facts:
+            if fact.order.direction is Direction.PORT_IN:
+                self.keys |= _in_question(fact, standings.get(name))
+        number = table_of(NumberRow)
+        for place in self._placed(several(self.tx, select(*_columns()), number.c.number_key, self.keys)):
+            self.places.setdefault(place.number_key, {})[place.order_pk] = place
+
+    def _placed(self, rows: Iterable[Row[Any]]) -> Iterator[Place]:
+        """The places that these rows of numbers are, in port-ins of this account. Each table is asked by its own
+        key alone: a join leads SQLite through all orders of the account."""
+        rows = list(rows)
+        order = table_of(OrderRow)
+        names = ("id", "account_id", "direction", "order_id", "parent_order_id", "group_key", "is_open")
+        query = select(*(order.c[name] for name in names))
+        found = several(self.tx, query, order.c.id, {row.order_pk for row in rows})
+        orders = {row.id: row for row in found}
+        for row in rows:
+            here = orders[row.order_pk]
+            if here.account_id == self.account_id and here.direction == Direction.PORT_IN:
+                yield Place(
+                    row.order_pk,
+                    here.order_id,
+                    row.number_key,
+                    here.parent_order_id,
+                    here.group_key,
+                    here.is_open,
+                    row.is_current,
+                    row.unsettled_at,
+                    row.moved_to,
+                )
+
+    # --- what follows -----------------------------------------------------------------------------------
+
+    def follow(
+        self,
+        order_pk: int,
+        order_id: str,
+        before: Standing | None,
+        after: Standing,
+        at: datetime,
+        changes: tuple[Change, ...],
+    ) -> tuple[tuple[Change, ...], list[Move]]:
+        """The changes of one fact, taken in `at`, with what they may be called already, and the moves that it
+        completes."""
+        if not self.watched or after.ref.direction is not Direction.PORT_IN:
+            return changes, []
+        here = after.order
+        moved = {change.number_key for change in changes if change.field in ("number_key", "is_current")}
+        if before is None or _relations(before) != _relations(after):
+            moved |= after.numbers.keys()
+        for key in after.numbers.keys() & self.keys:
+            place = self.places.setdefault(key, {}).get(order_pk)
+            if place is None:
+                place = Place(order_pk, order_id, key, None, None, True, is_current=False)
+                self.places[key][order_pk] = place
+            place.parent, place.group, place.is_open = here.parent_order_id, here.group_key, here.is_open
+        weighed = tuple(self._weighed(change, order_pk, after, at) for change in changes)
+        return weighed, [move for key in sorted(moved & self.keys) for move in self._pair(key)]
+
+    def _weighed(self, change: Change, order_pk: int, after: Standing, at: datetime) -> Change:
+        """A coming or going, told as such only if it cannot be one half of a move. (An old list that comes late
+        may bring a number that is gone by now.)"""
+        if change.kind not in ("number_added", "number_removed"):
+            return change
+        places = self.places[change.number_key]
+        place = places[order_pk]
+        place.is_current = after.numbers[change.number_key].is_current
+        if place.is_current and place.moved_to is not None:
+            place.moved_to, place.touched = None, True
+        if place.unsettled_at is not None:
+            place.settle()  # it came back, or went again, before anything was said: nothing is left to say
+        elif not place.is_current or any(_leads(other, place) for other in places.values()):
+            place.settle(at)
+        else:
+            return change
+        return replace(change, kind=WITHHELD)
+
+    def _pair(self, key: str) -> Iterator[Move]:
+        """The move of a number that is complete now, if any."""
+        places = self.places[key].values()
+        arrived = {place.moved_to for place in places}
+        for left in places:
+            if left.is_current or left.moved_to is not None:
+                continue
+            found = [here for here in places if here.is_current and here.related(left)]
+            found = [here for here in found if here.order_pk not in arrived]
+            if found:
+                here = max(found, key=lambda one: (one.parent == left.order_id, one.order_pk))
+                left.moved_to = here.order_pk
+                left.settle()
+                here.settle()
+                yield Move(left, here)
+                return
+
+    def touch(self, place: Place, seq: int, at: datetime) -> None:
+        """The feed has a newer row about a number and its order, of which nothing else is written."""
+        self.orders.append({"id": place.order_pk, "last_seq": seq, "last_changed_at": at})
+        self.numbers.append({"order_pk": place.order_pk, "number_key": place.number_key, "last_seq": seq})
+
+    def write(self) -> None:
+        """What is still to be told, beside the numbers' own rows."""
+        places = [place for known in self.places.values() for place in known.values() if place.touched]
+        rows = [{name: getattr(place, name) for name in (*KEY, *NOTES)} for place in places]
+        alter(self.tx, NumberRow, KEY, rows, only=NOTES)
+        alter(self.tx, NumberRow, KEY, self.numbers, only=("last_seq",))
+        alter(self.tx, OrderRow, ("id",), self.orders, only=("last_seq", "last_changed_at"))
+        self.places, self.orders, self.numbers = {}, [], []
+
+    # --- what did not move ------------------------------------------------------------------------------
+
+    def settle(self, direction: Direction, listed_at: datetime | None) -> list[Settled]:
+        """What is no move, now that a complete list has shown every order that a number could have gone to: the
+        one that ends here (`listed_at` is its end) or an earlier one, where number lists were still owed."""
+        if not self.watched or direction is not Direction.PORT_IN or listed_at is None:
+            return []
+        number, fact = table_of(NumberRow), table_of(FactRow)
+        until = listed_at - PATIENCE if self._lists_are_owed(direction) else listed_at
+        query = (
+            select(*_columns())
+            .where(number.c.unsettled_at.is_not(None), number.c.unsettled_at <= until)
+            .order_by(number.c.order_pk, number.c.number_key)
+        )
+        settled = []
+        for place in self._placed(self.tx.execute(query)):
+            place.settle()
+            self.places.setdefault(place.number_key, {})[place.order_pk] = place
+            kind = "number_added" if place.is_current else "number_removed"
+            newest = select(func.max(fact.c.id)).where(fact.c.order_pk == place.order_pk)
+            ref = OrderRef(direction, place.order_id)
+            settled.append(Settled(ref, place, kind, self.tx.execute(newest).scalar_one()))
+        return settled
+
+    def _lists_are_owed(self, direction: Direction) -> bool:
+        owed = (
+            select(col(WantRow.ref))
+            .where(col(WantRow.account_id) == self.account_id, col(WantRow.kind) == Part.NUMBERS)
+            .where(col(WantRow.ref).startswith(f"{direction}/", autoescape=True))
+            .limit(1)
+        )
+        return self.tx.execute(owed).first() is not None
+
+
+def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
+    """Whether a number came or went since the last complete list of its direction, so that the next tells more."""
+    number, order = table_of(NumberRow), table_of(OrderRow)
+    query = (
+        select(func.max(number.c.unsettled_at))
+        .join(order, order.c.id == number.c.order_pk)
+        .where(number.c.unsettled_at.is_not(None))
+        .where(order.c.account_id == account_id, order.c.direction == direction)
+    )
+    newest = tx.execute(query).scalar()
+    listed = listed_at(tx, account_id, direction)
+    return newest is not None and (listed is None or newest > listed)
+
+
+def listed_at(tx: Connection, account_id: int, direction: Direction) -> datetime | None:
+    """When the last complete list of a direction ended."""
+    query = select(func.max(col(FeedRow.last_complete_at))).where(
+        col(FeedRow.account_id) == account_id, col(FeedRow.covers) == direction
+    )
+    found: datetime | None = tx.execute(query).scalar()
+    return found
+
+
+def _columns() -> list[Column[Any]]:
+    number = table_of(NumberRow)
+    return [number.c[name] for name in (*KEY, "is_current", *NOTES)]
+
+
+def _in_question(fact: Fact, standing: Standing | None) -> set[str]:
+    """The numbers that a fact may bring to its order, take from it, or relate to another order's."""
+    numbers = standing.numbers if standing else {}
+    current = {key for key, number in numbers.items() if number.is_current}
+    said = {one.key for one in fact.numbers.numbers} if fact.numbers else set()
+    keys = said - current
+    if isinstance(fact.numbers, Whole):
+        keys |= current - said
+    group = fact.references.group_key if fact.references else NOT_TOLD
+    stands = standing.order.group_key if standing else None
+    if fact.link is not None or (group is not NOT_TOLD and group != stands):
+        keys |= numbers.keys() | said
+    return keys
+
+
+def _relations(standing: Standing) -> tuple[str | None, str | None]:
+    return standing.order.parent_order_id, standing.order.group_key
+
+
+def _leads(other: Place, here: Place) -> bool:
+    """Whether a number that comes here may have come from there."""
+    if other is here:
+        return False
+    if other.is_current:
+        return other.is_open or other.related(here)
+    return other.moved_to is None and (other.unsettled_at is not None or other.related(here))
