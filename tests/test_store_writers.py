@@ -5,7 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
+import psycopg
 import pytest
 from made import NOW, account, hour
 from sqlalchemy import event as hooks
@@ -163,3 +165,15 @@ def test_a_connection_that_is_lost_costs_one_try(postgres_url: str) -> None:
         cut()  # those that idle in the pool are gone too
         assert acme.record(event(1, "submitted"), cursor=hour(1)).events == 1
         other.close()
+
+
+def test_a_server_that_is_cut_off_is_given_up_within_seconds(postgres_url: str) -> None:
+    """By TCP alone a question to a host that is gone hangs for a quarter of an hour, and the watchdog would bite."""
+    with desk(postgres_url) as acme, acme.store.engine.connect() as connection:
+        said = cast(psycopg.Connection, connection.connection.driver_connection).info.get_parameters()
+    assert {name: said.get(name) for name in engines.VANISHED} == {
+        "tcp_user_timeout": "10000",
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "2",
+    }
