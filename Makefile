@@ -2,12 +2,17 @@ PYTHON ?= python3
 HASHED := --require-hashes --only-binary :all:
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check
 ARGS ?=
+SEEDS ?= 300
+FIRST ?= 1
+DAYS ?= 5
+MINUTES ?= 0
 
-.PHONY: help demo test check bench audit wheels install uninstall lock clean
+.PHONY: help demo test check sim bench audit wheels install uninstall lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
+	@echo "make sim     lives drawn from seeds, all faults in them, held against the truth (SEEDS=300 DAYS=5 FIRST=1)"
 	@echo "make bench   how fast it takes history in, one JSON line for each figure"
 	@echo "make audit   are there known vulnerabilities in what the locks pin? asks the Python advisory database"
 	@echo "make install    as root: the program, its units and an example configuration; again: an upgrade"
@@ -25,6 +30,9 @@ check: .venv/.test
 	.venv/bin/ruff check aggregator tests bench
 	.venv/bin/mypy
 	$(MAKE) --no-print-directory test
+
+sim: .venv/.test
+	@PYTHONPATH=tests .venv/bin/python tests/simulation/sim.py --seeds $(SEEDS) --first $(FIRST) --days $(DAYS) --minutes $(MINUTES)
 
 bench: .venv/.test
 	.venv/bin/python bench/backfill.py

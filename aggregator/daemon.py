@@ -48,6 +48,7 @@ class Limits:
     tick_s: float = 1.0
     prune_s: float = 1.0  # between two small steps of retention
     renew_s: float = 5.0
+    look_s: float = 5.0  # how often the supervisor looks whether the scheduler ticks
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
     poll_s: float = 1_800.0  # a poll that takes longer hangs
@@ -340,7 +341,7 @@ class Daemon:
 
     async def _supervise(self) -> None:
         """Wake a scheduler that has stopped ticking: the wall clock was set back, or its timer died."""
-        pause = min(5.0, self.limits.silent_s / 6)
+        pause = min(self.limits.look_s, self.limits.silent_s / 6)
         known = 0.0  # the tick after which it fell silent, when that was last said
         while True:
             await asyncio.sleep(pause)
