@@ -34,6 +34,7 @@ from aggregator.systemd import Notifier
 if TYPE_CHECKING:
     from aggregator.fetch import Fetcher
     from aggregator.store import Store
+    from aggregator.store.prune import Pruned
     from aggregator.store.store import Lease
 
 T = TypeVar("T")
@@ -45,7 +46,9 @@ class Limits:
     """The daemon's own times, in seconds; tests shorten them."""
 
     tick_s: float = 1.0
+    prune_s: float = 1.0  # between two small steps of retention
     renew_s: float = 5.0
+    look_s: float = 5.0  # how often the supervisor looks whether the scheduler ticks
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
     poll_s: float = (
@@ -62,7 +65,8 @@ LIMITS = Limits()
 
 
 class Daemon:
-    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock."""
+    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock; `count` is
+    told of each poll and how long it took."""
 
     def __init__(
         self,
@@ -72,7 +76,9 @@ class Daemon:
         notifier: Notifier,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
+        count: Callable[[Polled, float], None] = lambda polled, seconds: None,
     ) -> None:
+        self.count = count
         self.store, self.load, self.notifier, self.clock = store, load, notifier, clock
         self.limits = limits = limits or LIMITS
         self.config = config
@@ -89,17 +95,20 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="poll")
         self.desk = ThreadPoolExecutor(4, thread_name_prefix="desk")  # our own work never queues behind polls
+        self.at_desk: set[object] = set()  # what is being worked on there
         self.scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
         self.ticked = self.asked = time.monotonic()
         self.probing: asyncio.Task[None] | None = None  # the database, asked whether it is there
         self.polled = self.changed = 0
+        self.pruned: Pruned | None = None
+        self.pruning = asyncio.Lock()
 
     # --- start and stop ---------------------------------------------------------------------------------
 
     async def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT; returns whether nothing was left that could not be ended."""
+        """Serve until SIGTERM or SIGINT; returns whether every thread has ended."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stopping.set)
@@ -108,6 +117,9 @@ class Daemon:
         await self._at_desk(self._adopt, self.config)
         self.scheduler.add_job(
             self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
+        )
+        self.scheduler.add_job(
+            self.prune, IntervalTrigger(seconds=self.limits.prune_s, timezone=UTC), id="prune"
         )
         self.scheduler.start()
         works = (self._keep_leases, self._keep_wal_short, self._supervise, self._watchdog)
@@ -126,6 +138,8 @@ class Daemon:
         for fetch in self.fetchers.values():
             fetch.close()
         ended = await self._wait_for_polls(self.limits.closing_s)
+        with suppress(TimeoutError):  # a step under way is let end too
+            await asyncio.wait_for(self.pruning.acquire(), self.limits.closing_s)
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
@@ -138,7 +152,7 @@ class Daemon:
         for pool in (self.pool, self.desk):
             pool.shutdown(wait=False, cancel_futures=True)
         log.info("daemon.stopped", whole=ended)
-        return ended and (self.probing is None or self.probing.done())
+        return ended and not self.at_desk
 
     async def _wait_for_polls(self, seconds: float) -> bool:
         if self.polls:
@@ -159,6 +173,8 @@ class Daemon:
             config = await self._at_desk(self.load)
             if config.database != self.config.database:
                 log.warning("reload.database", advice="restart the daemon to use another database")
+            if config.http != self.config.http:
+                log.warning("reload.http", advice="restart the daemon to serve on another address")
             await self._at_desk(self._adopt, config)
             log.info("reload.done", accounts=len(self.accounts))
         except (ConfigError, StoreError) as error:
@@ -251,6 +267,8 @@ class Daemon:
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
+        began = self.since.get(polled.account)
+        self.count(polled, time.monotonic() - began if began is not None else 0.0)
         recorded = polled.recorded
         self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
@@ -267,6 +285,27 @@ class Daemon:
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
         )
+
+    # --- retention --------------------------------------------------------------------------------------
+
+    async def prune(self) -> None:
+        """One small step of the walk that is due, between the commits of polls. The database knows how far it is."""
+        ages = self.config.retention
+        if self.stopping.is_set() or not any(vars(ages).values()):
+            return
+        try:
+            async with self.pruning:
+                step = await self._guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+        except Exception:
+            log.exception("prune.crashed", advice="nothing is removed any more until the next start")
+            self.scheduler.remove_job("prune")
+            return
+        if step is None:
+            return
+        self.pruned = step if self.pruned is None else self.pruned + step
+        if step.done:
+            log.info("prune.done", removed=str(self.pruned))
+            self.pruned = None
 
     # --- leases -----------------------------------------------------------------------------------------
 
@@ -314,7 +353,7 @@ class Daemon:
 
     async def _supervise(self) -> None:
         """Wake a scheduler that has stopped ticking: the wall clock was set back, or its timer died."""
-        pause = min(5.0, self.limits.silent_s / 6)
+        pause = min(self.limits.look_s, self.limits.silent_s / 6)
         known = 0.0  # the tick after which it fell silent, when that was last said
         while True:
             await asyncio.sleep(pause)
@@ -376,10 +415,18 @@ class Daemon:
 
     def _at_desk(self, work: Callable[..., T], *arguments: Any) -> Awaitable[T]:
         """Work of our own, in a thread that no poll can occupy."""
-        return asyncio.get_running_loop().run_in_executor(self.desk, work, *arguments)
+
+        def job() -> T:
+            self.at_desk.add(token := object())
+            try:
+                return work(*arguments)
+            finally:
+                self.at_desk.discard(token)
+
+        return asyncio.get_running_loop().run_in_executor(self.desk, job)
 
 
 def serve(daemon: Daemon) -> None:
-    """Run a daemon to its end. A thread that could not be ended does not keep the process."""
+    """Run a daemon to its end. A poll, or a database, that could not be ended does not keep the process."""
     if not asyncio.run(daemon.run()):
         os._exit(0)

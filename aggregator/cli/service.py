@@ -3,17 +3,25 @@
 import faulthandler
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 
 from aggregator import accounts, daemon
-from aggregator.cli import setup
+from aggregator.cli import figures, setup
 from aggregator.cli.app import OK
-from aggregator.cli.checking import not_yet
+from aggregator.cli.checking import exposed
+from aggregator.cli.page import orders_page
 from aggregator.config import Config, database_url
 from aggregator.errors import ConfigError, SchemaError, StoreError
+from aggregator.once import Polled
 from aggregator.store import Store, open_store
 from aggregator.systemd import Notifier
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 log = structlog.get_logger()
 PATIENCE_S = 60.0  # the longest that one attempt to connect may take
@@ -30,11 +38,42 @@ def serve() -> int:
     faulthandler.enable()  # what the watchdog's SIGABRT shows: every thread's stack
     config = load()
     _with_keys(config)
-    for warning in not_yet(config):
-        log.warning("configuration.not_yet", text=warning.removeprefix("warning: "))
+    for warning in exposed(config):
+        log.warning("http.exposed", text=warning.removeprefix("warning: "))
     notifier = Notifier()
-    daemon.serve(daemon.Daemon(config, _opened(config, notifier), load, notifier))
+    with _health(config) as count:
+        daemon.serve(daemon.Daemon(config, _opened(config, notifier), load, notifier, count=count))
     return OK
+
+
+@contextmanager
+def _health(config: Config) -> Iterator[Callable[[Polled, float], None]]:
+    """Health, metrics and the page, where they are asked for: what is to be told of each poll."""
+    asked = config.http
+    if asked.listen is None and not asked.page:
+        yield lambda polled, seconds: None
+        return
+    from aggregator import health, metrics
+
+    meter = metrics.Meter()
+    apps: dict[str, Starlette] = {}
+    if asked.listen is not None:
+        apps[asked.listen] = health.application(
+            lambda: figures.ready(config),
+            lambda: metrics.exposition(figures.known(config), meter),
+            metrics.CONTENT_TYPE,
+        )
+    where = asked.page_listen or asked.listen
+    if asked.page and where is not None:
+        apps[where] = health.with_page(apps.get(where), lambda: orders_page(config))
+    served = [health.Served(app, address) for address, app in apps.items()]
+    for one in served:
+        one.start()
+    try:
+        yield meter.polled
+    finally:
+        for one in served:
+            one.stop()
 
 
 def _opened(config: Config, notifier: Notifier) -> Store:

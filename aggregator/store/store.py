@@ -20,7 +20,9 @@ from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
 from aggregator.store import absence, lease, moves, progress, schema, wal, wanted
 from aggregator.store import engine as engines
+from aggregator.store import prune as pruning
 from aggregator.store.clocks import wind
+from aggregator.store.prune import Ages, Pruned
 from aggregator.store.record import record
 from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
@@ -85,7 +87,8 @@ class Store:
         """Make the database know the accounts and feeds of the configuration; others are marked."""
         accounts = tuple(accounts)
         with self._writing() as tx:
-            zero = dict.fromkeys(("floor", "newest_seq", "newest_fact", "newest_event", "newest_order"), 0)
+            counters = ("floor", "newest_seq", "newest_fact", "newest_event", "newest_order", "pruned_until")
+            zero = dict.fromkeys(counters, 0)
             identity = {"id": 1, "feed_id": secrets.token_hex(8), "keep_ended_s": 0, **zero}
             insert(tx, FeedIdentityRow, [identity], unless_there=("id",))
             tx.execute(update(FeedIdentityRow).values(keep_ended_s=int(keep_ended.total_seconds())))
@@ -297,6 +300,16 @@ class Store:
         account is not ours any more."""
         with self._writing() as tx:
             return replay(tx, account, held.account_id, held.epoch, now)
+
+    def prune(self, ages: Ages, now: datetime, after: int) -> Pruned:
+        """One small step of the walk over all orders that takes away what is too old, from the order behind
+        `after` on."""
+        return pruning.step(self.engine, ages, now, after)
+
+    def prune_if_due(self, ages: Ages, now: datetime) -> Pruned | None:
+        """The next step of the walk that is due, from where it stopped; None when none is."""
+        after = pruning.due(self.engine, now)
+        return None if after is None else self.prune(ages, now, after)
 
     # --- walks through history --------------------------------------------------------------------------
 
