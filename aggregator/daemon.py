@@ -51,7 +51,9 @@ class Limits:
     look_s: float = 5.0  # how often the supervisor looks whether the scheduler ticks
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
-    poll_s: float = 1_800.0  # a poll that takes longer hangs
+    poll_s: float = (
+        1_800.0  # a poll that records nothing for so long hangs: a sweep and its repetition end before
+    )
     wal_s: float = 60.0  # how often SQLite's log is looked at
     probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
     grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM
@@ -84,7 +86,8 @@ class Daemon:
         self.fetchers: dict[str, Fetcher] = {}
         self.leases: dict[str, Lease] = {}
         self.polls: dict[str, asyncio.Task[None]] = {}
-        self.since: dict[str, float] = {}
+        self.since: dict[str, float] = {}  # when each poll began, or last recorded something
+        store.committed = self._goes_on
         self.resting: dict[str, float] = {}
         self.failing: dict[str, str] = {}
         self.held_elsewhere: set[str] = set()
@@ -96,8 +99,8 @@ class Daemon:
         self.scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
-        self.ticked = self.probed = time.monotonic()
-        self.probing: asyncio.Task[None] | None = None
+        self.ticked = self.asked = time.monotonic()
+        self.probing: asyncio.Task[None] | None = None  # the database, asked whether it is there
         self.polled = self.changed = 0
         self.pruned: Pruned | None = None
         self.pruning = asyncio.Lock()
@@ -140,8 +143,12 @@ class Daemon:
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
-        with suppress(TimeoutError, StoreError):
+        try:
             await asyncio.wait_for(self._at_desk(self._release), self.limits.closing_s)
+        except TimeoutError:  # a database that hangs
+            ended = False
+        except StoreError as error:
+            log.warning("daemon.not_released", error=str(error))
         for pool in (self.pool, self.desk):
             pool.shutdown(wait=False, cancel_futures=True)
         log.info("daemon.stopped", whole=ended)
@@ -251,6 +258,11 @@ class Daemon:
 
         fetch.refresh()
         return poll_once(account, self.store, hold, fetch, self.clock, due=True)
+
+    def _goes_on(self, account: str) -> None:
+        """A poll has recorded a slice; called in its thread."""
+        if account in self.since:
+            self.since[account] = time.monotonic()
 
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
@@ -367,22 +379,23 @@ class Daemon:
             await asyncio.sleep(interval / 3)
 
     def is_alive(self) -> bool:
-        """Whether the scheduler ticks, no poll hangs, and the database answers or fails quickly. An outage of
-        a provider or of the database is no reason to be restarted: that would heal neither."""
+        """Whether the scheduler ticks, no poll hangs, and the database answered or failed quickly when it was
+        asked. An outage of a provider or of the database is no reason to be restarted: that would heal neither."""
         now, limits = time.monotonic(), self.limits
         ticking = now - self.ticked < limits.silent_s
         hanging = [name for name, since in self.since.items() if now - since > limits.poll_s]
-        return ticking and not hanging and now - self.probed < limits.probe_s
+        owing = self.probing is not None and not self.probing.done() and now - self.asked > limits.probe_s
+        return ticking and not hanging and not owing
 
     def _probe(self) -> None:
         """Ask the database whether it is there, in a thread of its own; its answer or its error both count."""
         if self.probing is None or self.probing.done():
+            self.asked = time.monotonic()
             self.probing = asyncio.create_task(self._probe_once())
 
     async def _probe_once(self) -> None:
         with suppress(StoreError):
             await self._at_desk(self.store.probe)
-        self.probed = time.monotonic()
 
     # --- threads ----------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""Health and metrics over HTTP, in a thread of their own: whatever happens here, polling goes on.
+"""Health, metrics and the page with orders over HTTP, in threads of their own: whatever happens here, polling goes on.
 
     /healthz   the process lives
     /readyz    schema and database answer; else 503 and why
     /metrics   for Prometheus; 503 and why where the database does not answer, so that a scrape fails visibly
+    /          the page, where it is asked for: here or on an address of its own
 
 None of them looks at a provider. The database is asked by one thread for each question at a time, which may hang
 without holding anything up; whoever asks meanwhile waits for the same answer, and not for long.
@@ -12,7 +13,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -23,12 +24,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from aggregator.config.values import host_of, is_loopback
 from aggregator.errors import AggregatorError
 
 PATIENCE_S = 5.0  # how long an answer of the database is waited for
 FRESH_S = 1.0  # an answer is good for so long: many who ask cost no more than one
 RETRY_S = 10.0  # after an address could not be taken
 CONNECTIONS = 64  # more at a time are told to come later
+
+PAGE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 log = structlog.get_logger()
 
@@ -73,31 +83,58 @@ class Question:
 
 
 def application(ready: Callable[[], None], metrics: Callable[[], bytes], kind: str) -> Starlette:
-    """The pages. `ready` raises what is wrong; `metrics` gives a text of this content type."""
+    """Health. `ready` raises what is wrong; `metrics` gives a text of this content type."""
 
     def is_ready() -> bytes:
         ready()
         return b"ok\n"
 
-    asked = {
-        "/readyz": (Question(is_ready), "text/plain; charset=utf-8"),
-        "/metrics": (Question(metrics), kind),
-    }
-
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
+    readyz = _answering(is_ready, {"Content-Type": "text/plain; charset=utf-8"})
+    told = _answering(metrics, {"Content-Type": kind})
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", told)])
+
+
+def with_page(app: Starlette | None, page: Callable[[], bytes]) -> Starlette:
+    """The page with orders at /, beside health or alone. It answers to the names of this machine only, so that no
+    page from elsewhere can have a browser here fetch it under a name of its own."""
+    answer = _answering(page, {"Content-Type": "text/html; charset=utf-8", **PAGE})
+
+    async def here(request: Request) -> Response:
+        if not _is_ours(request.headers.get("host", "")):
+            return PlainTextResponse("ask for it as localhost; a proxy must send that as Host\n", 421)
+        return await answer(request)
+
+    app = app or Starlette()
+    app.routes.append(Route("/", here))
+    return app
+
+
+def _is_ours(host: str) -> bool:
+    try:
+        return is_loopback(host_of(host))
+    except ValueError:
+        return False
+
+
+def _answering(
+    ask: Callable[[], bytes], headers: Mapping[str, str]
+) -> Callable[[Request], Awaitable[Response]]:
+    """What answers with the words of the database, or with 503 and why there are none."""
+    question = Question(ask)
+
     async def answered(request: Request) -> Response:
-        question, media_type = asked[request.url.path]
         try:
-            return Response(await question.answer(), media_type=media_type)
+            return Response(await question.answer(), headers=headers)
         except AggregatorError as error:
             return PlainTextResponse(f"{error}\n", 503)
         except Exception as error:
             log.exception("http.failed", path=request.url.path)
             return PlainTextResponse(f"internal error: {type(error).__name__}\n", 503)
 
-    return Starlette(routes=[Route("/healthz", healthz), *(Route(path, answered) for path in asked)])
+    return answered
 
 
 class Served:

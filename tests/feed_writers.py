@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from made import NOW, account
 from sqlalchemy import Connection, Engine, text
@@ -23,6 +24,7 @@ from aggregator.store import engine as engines
 from aggregator.store import open_store
 from aggregator.store import record as recording
 
+T = TypeVar("T")
 SLICES = (150, 1, 60, 1, 1)  # facts in a transaction
 DRAWN = ("newest_seq", "newest_fact", "newest_event", "newest_order")
 
@@ -70,10 +72,20 @@ BUGS: dict[str, Callable[[], None]] = {
 }
 
 
-def write(url: str, name: str, rows: int) -> None:
+def write(url: str, name: str, rows: int, bug: str) -> None:
     """Fill the feed as one account: orders of twenty events each."""
-    store, one = open_store(url), account(name=name)
-    lease = store.take(name, NOW)
+
+    def patiently(work: Callable[[], T]) -> T:
+        """SQLite is not fair: one of eight hungry writers may starve. A poll would be tried again, too."""
+        while True:
+            try:
+                return work()
+            except StoreError as error:
+                if bug or "database is locked" not in str(error):
+                    raise
+
+    store, one = patiently(lambda: open_store(url)), account(name=name)
+    lease = patiently(lambda: store.take(name, NOW))
     assert lease is not None
     written = told = turn = 0
     while written < rows:
@@ -82,9 +94,10 @@ def write(url: str, name: str, rows: int) -> None:
             event(n % 20, ("submitted", "in-process")[n % 2], order=f"o-{n // 20}", key=f"e-{n}")
             for n in numbers
         )
-        written += store.record(one, lease, Findings(FEED, NOW, facts)).changes
+        findings = Findings(FEED, NOW, facts)
+        written += patiently(partial(store.record, one, lease, findings)).changes
         told, turn = numbers.stop, turn + 1
-    store.release(lease)
+    patiently(partial(store.release, lease))
     store.close()
 
 
@@ -116,8 +129,9 @@ def main(url: str, writers: str, rows: str, bug: str = "") -> int:
     store.close()
     if bug:
         BUGS[bug]()
-    children = [start(partial(write, url, name, int(rows))) for name in names]
-    return int(any(os.waitpid(child, 0)[1] for child in children))
+    children = [start(partial(write, url, name, int(rows), bug)) for name in names]
+    failed = [child for child in children if os.waitpid(child, 0)[1]]  # every one has ended
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The daemon as a real process against the stand-ins, and its decisions with a clock of the test's own."""
 
 import http.client
+import json
 import os
 import re
 import signal
@@ -14,14 +15,23 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import filled
 import psycopg
 import pytest
+from made import NOW
 from service import ALL_THERE, PATIENCE_S, TOML, Start, events_of
+from sqlalchemy import make_url
 from stored import desk, look
 
+from aggregator import daemon, providers
+from aggregator.config import load
+from aggregator.core.model import Page, Request
+from aggregator.once import Verdict
 from aggregator.simulator import Running
+from aggregator.systemd import Notifier
 
 TIMER_DIES = """
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -37,11 +47,12 @@ CLOCK_STEPS_BACK = """
 import datetime, time
 from apscheduler.schedulers import base
 from apscheduler.triggers import interval
-began = time.monotonic()
+began = []
 class Stepping(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
-        back = datetime.timedelta(hours=1) if time.monotonic() - began > 3 else datetime.timedelta(0)
+        began.append(time.monotonic())
+        back = datetime.timedelta(hours=1) if began[-1] - began[0] > 3 else datetime.timedelta(0)
         return datetime.datetime.now(tz) - back
 base.datetime = interval.datetime = Stepping
 """
@@ -232,6 +243,127 @@ def test_the_watchdog_is_fed_until_a_poll_hangs(simulate: Callable[..., Running]
     assert service.end() == 0
 
 
+def test_the_watchdog_is_fed_when_it_is_asked_far_less_often_than_a_database_may_take(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    """As in the unit: it is fed every 40 seconds, and the database is given 15 of them to answer."""
+    service = started(
+        simulate("--orders", "1", "--speed", "0"), limits="probe_s=0.05", WATCHDOG_USEC="900000"
+    )
+    for _ in range(4):
+        service.hears("WATCHDOG=1")
+    assert service.end() == 0
+
+
+class Slow:
+    """A provider of whom every answer takes a minute of the daemon's clock, and every one is empty."""
+
+    def __init__(self, minutes: float = 1) -> None:
+        self.now, self.step, self.seen = 0.0, 60 * minutes, list[bool]()
+        self.alive: Callable[[], bool] = lambda: True
+
+    def monotonic(self) -> float:
+        """The daemon's clock."""
+        return self.now
+
+    def refresh(self) -> None:
+        """The key is read again."""
+
+    def __call__(self, request: Request) -> Page:
+        """One page."""
+        self.now += self.step
+        self.seen.append(self.alive())
+        empty = {"total_pages": 0, "total_results": 0, "page_number": 1, "page_size": 250}
+        return Page(request, 200, json.dumps({"data": [], "meta": empty}).encode(), NOW, NOW)
+
+
+@pytest.mark.parametrize(("minutes", "alive"), [(1, True), (3, False)])
+def test_a_long_poll_is_no_hang_as_long_as_it_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, alive: bool
+) -> None:
+    """Each feed has ten minutes of its own, and there may be many windows of one: what is long is no hang."""
+    slow = Slow(minutes)
+    monkeypatch.setattr(daemon, "time", slow)
+    with desk(f"sqlite:///{tmp_path / 'aggregator.db'}") as acme:
+        config = load(filled.configuration(tmp_path, "sqlite:///aggregator.db"), providers.load, {})
+        limits = daemon.Limits(silent_s=10_000, poll_s=100)
+        one = daemon.Daemon(config, acme.store, lambda: config, Notifier({}), lambda: NOW, limits)
+        slow.alive = one.is_alive
+        one.leases["acme"], one.since["acme"] = acme.lease, slow.now
+        fetch: Any = slow
+        assert one._poll_once(acme.account, fetch).verdict is Verdict.COMPLETE
+        assert len(slow.seen) >= 4
+        assert slow.now > limits.poll_s
+        assert all(slow.seen) is alive
+        one.pool.shutdown()
+        one.desk.shutdown()
+
+
+ON_POSTGRES = TOML.replace("sqlite:///aggregator.db", "DATABASE")
+BACKENDS = "select pid from pg_stat_activity where datname = %s and pid <> pg_backend_pid()"
+
+
+def test_a_database_that_neither_answers_nor_fails_withholds_the_watchdog_and_no_stop(
+    simulate: Callable[..., Running], started: Start, postgres: str, postgres_url: str
+) -> None:
+    toml = ON_POSTGRES.replace("DATABASE", postgres_url)
+    limits = "probe_s=0.3, grace_s=0.3, closing_s=0.3"
+    service = started(simulate("--orders", "1", "--speed", "0"), toml, limits, WATCHDOG_USEC="200000")
+    service.hears("READY=1")
+    service.hears("WATCHDOG=1")
+    name = make_url(postgres_url).database
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        hung = [pid for (pid,) in connection.execute(BACKENDS, (name,))]
+    assert hung
+    try:
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        service.notify.settimeout(2.0)  # ten time-outs of the watchdog
+        with pytest.raises(TimeoutError):
+            service.hears("never said")
+        assert service.end() == 0
+    finally:
+        for pid in hung:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_it_waits_for_a_database_that_is_not_there_yet(
+    simulate: Callable[..., Running], started: Start, postgres_url: str, tmp_path: Path
+) -> None:
+    """A restart loop would end with the unit down for good, although nothing is wrong with it."""
+    there = make_url(postgres_url)
+    socket_name = f".s.PGSQL.{there.query.get('port', '5432')}"
+    with TemporaryDirectory(prefix="pa-", dir="/tmp") as folder:  # a socket's path must be short
+        url = there.update_query_dict({"host": folder}).render_as_string(hide_password=False)
+        toml = ON_POSTGRES.replace("DATABASE", url)
+        service = started(simulate("--orders", "1", "--speed", "0"), toml, "rest_s=0.1")
+        service.hears("EXTEND_TIMEOUT_USEC=")
+        service.hears("EXTEND_TIMEOUT_USEC=")
+        assert "READY=1" not in "".join(service.told)
+        os.symlink(f"{there.query['host']}/{socket_name}", f"{folder}/{socket_name}")
+        service.hears("READY=1")
+        assert "No such file or directory" in service.logged("database.waiting")["error"]
+        assert service.end() == 0
+
+
+def test_a_database_that_is_gone_never_withholds_the_watchdog(
+    simulate: Callable[..., Running], started: Start, postgres: str, postgres_url: str
+) -> None:
+    toml = ON_POSTGRES.replace("DATABASE", postgres_url)
+    service = started(simulate("--orders", "1", "--speed", "0"), toml, WATCHDOG_USEC="200000")
+    service.hears("READY=1")
+    name = make_url(postgres_url).database
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"alter database {name} allow_connections false")
+        connection.execute(f"select pg_terminate_backend(pid) from ({BACKENDS}) as those", (name,))
+        service.logged("database.failing")
+        for _ in range(5):
+            service.hears("WATCHDOG=1")
+        connection.execute(f"alter database {name} allow_connections true")
+    service.logged("database.recovered")
+    assert service.end() == 0
+
+
 def test_an_outage_of_the_provider_never_withholds_the_watchdog(
     simulate: Callable[..., Running], started: Start
 ) -> None:
@@ -246,18 +378,18 @@ def test_an_outage_of_the_provider_never_withholds_the_watchdog(
 def test_health_and_metrics_are_served_beside_the_polling(
     simulate: Callable[..., Running], started: Start
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        listen, page = (f"127.0.0.1:{one.getsockname()[1]}" for one in (free, other))
     sim = simulate("--orders", "6", "--speed", "0")
     sim.advance(20 * 86_400)
-    service = started(sim, f'[http]\nlisten = "{listen}"\n{TOML}')
+    service = started(sim, f'[http]\nlisten = "{listen}"\npage = true\npage_listen = "{page}"\n{TOML}')
     service.hears("READY=1")
     service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
-    assert service.logged("http.listening")["listen"] == listen
+    assert {service.logged("http.listening")["listen"] for _ in range(2)} == {listen, page}
 
-    def ask(page: str) -> tuple[int, str]:
-        with closing(http.client.HTTPConnection(listen, timeout=PATIENCE_S)) as connection:
-            connection.request("GET", page)
+    def ask(path: str, where: str = listen) -> tuple[int, str]:
+        with closing(http.client.HTTPConnection(where, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", path)
             reply = connection.getresponse()
             return reply.status, reply.read().decode()
 
@@ -274,6 +406,9 @@ def test_health_and_metrics_are_served_beside_the_polling(
     )
     ((changes,),) = service.query("select count(*) from v1_changes")
     assert changes and f"porting_aggregator_changes_total {float(changes)}" in text
+    code, text = ask("/", page)
+    assert code == 200 and "What waits for us" in text and "porting_events" in text
+    assert ask("/")[0] == ask("/metrics", page)[0] == 404
     sim.set_faults(outage=True)
     service.until("select max(consecutive_failures) > 0 from v1_feeds")
     assert ask("/readyz") == (200, "ok\n"), "it looks at no provider"

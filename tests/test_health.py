@@ -8,9 +8,10 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 from pathlib import Path
 
 import filled
@@ -20,21 +21,24 @@ import structlog
 from made import NOW, account, hour
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
+from starlette.applications import Starlette
 from stored import desk, event, look
 from structlog.testing import capture_logs
 
 from aggregator import __version__, health, providers
-from aggregator.cli import figures
+from aggregator.cli import figures, output
 from aggregator.cli.checking import exposed
+from aggregator.cli.page import orders_page
 from aggregator.config import load
 from aggregator.core.figures import Figures
 from aggregator.core.findings import Recorded
-from aggregator.core.model import Direction, Skipped, State
+from aggregator.core.model import Direction, References, Skipped, State
 from aggregator.errors import StoreError
 from aggregator.metrics import CONTENT_TYPE, Meter, exposition
 from aggregator.once import Polled, Verdict
 from aggregator.poll import Outcome
 from aggregator.store.figures import figures as known
+from aggregator.store.queries import open_reader
 
 Run = Callable[..., tuple[int, str, str]]
 Samples = dict[tuple[str, ...], float]
@@ -96,20 +100,20 @@ class Pages:
 
     port: int
 
-    def __call__(self, path: str, method: str = "GET") -> tuple[int, str]:
+    def __call__(self, path: str, method: str = "GET", host: str | None = None) -> tuple[int, str]:
         """Status and text of a page."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request(method, path)
+            connection.request(method, path, headers={} if host is None else {"Host": host})
             reply = connection.getresponse()
             return reply.status, reply.read().decode()
 
 
 @contextmanager
-def served(ready: Callable[[], None], metrics: Callable[[], bytes]) -> Iterator[Pages]:
-    """The pages on a port of their own."""
+def served(app: Starlette) -> Iterator[Pages]:
+    """An application on a port of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    serving = health.Served(health.application(ready, metrics, CONTENT_TYPE), f"127.0.0.1:{port}")
+    serving = health.Served(app, f"127.0.0.1:{port}")
     serving.start()
     try:
         _until_it_listens(port)
@@ -117,6 +121,11 @@ def served(ready: Callable[[], None], metrics: Callable[[], bytes]) -> Iterator[
     finally:
         serving.stop()
         assert not serving.thread.is_alive()
+
+
+def answering(ready: Callable[[], None], metrics: Callable[[], bytes]) -> AbstractContextManager[Pages]:
+    """Health on a port of its own."""
+    return served(health.application(ready, metrics, CONTENT_TYPE))
 
 
 def _until_it_listens(port: int) -> None:
@@ -137,7 +146,7 @@ def test_all_three_answer_from_a_database_in_use(tmp_path: Path, database_url: s
     filled.fill(database_url)
     config = load(filled.configuration(tmp_path, database_url), providers.load, os.environ)
     meter = Meter()
-    with served(lambda: figures.ready(config), lambda: exposition(figures.known(config), meter)) as ask:
+    with answering(lambda: figures.ready(config), lambda: exposition(figures.known(config), meter)) as ask:
         assert ask("/healthz") == ask("/readyz") == (200, "ok\n")
         code, text = ask("/metrics")
         assert code == 200
@@ -154,7 +163,7 @@ def test_all_three_answer_from_a_database_in_use(tmp_path: Path, database_url: s
 def test_what_is_wrong_with_schema_or_database_is_said(tmp_path: Path, empty_postgres_url: str) -> None:
     path = filled.configuration(tmp_path, empty_postgres_url)
     config = load(path, providers.load, os.environ)
-    with served(lambda: figures.ready(config), lambda: exposition(figures.known(config))) as ask:
+    with answering(lambda: figures.ready(config), lambda: exposition(figures.known(config))) as ask:
         for page in ("/readyz", "/metrics"):
             code, text = ask(page)
             assert (code, text) == (
@@ -166,7 +175,7 @@ def test_what_is_wrong_with_schema_or_database_is_said(tmp_path: Path, empty_pos
         path.read_text("utf-8").replace(empty_postgres_url, f"postgresql://me@/x?host={tmp_path}")
     )
     config = load(path, providers.load, os.environ)
-    with served(lambda: figures.ready(config), lambda: exposition(figures.known(config))) as ask:
+    with answering(lambda: figures.ready(config), lambda: exposition(figures.known(config))) as ask:
         assert ask("/readyz")[0] == ask("/metrics")[0] == 503
         assert "database: " in ask("/readyz")[1]
         assert ask("/healthz") == (200, "ok\n")
@@ -182,7 +191,7 @@ def test_a_database_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch)
         if len(asked) == 1:
             assert hanging.wait(60)
 
-    with served(ready, lambda: b"") as ask:
+    with answering(ready, lambda: b"") as ask:
         assert ask("/readyz") == (503, "database: no answer for 0 s\n")
         assert ask("/readyz")[0] == 503 and len(asked) == 1, "nobody else hangs on it"
         assert ask("/healthz") == (200, "ok\n") and ask("/metrics") == (200, "")
@@ -200,7 +209,7 @@ def test_an_outage_ends_when_the_database_is_back(monkeypatch: pytest.MonkeyPatc
             raise StoreError("database: gone")
         return b"x 1\n"
 
-    with served(nothing, metrics) as ask:
+    with answering(nothing, metrics) as ask:
         assert ask("/metrics") == (503, "database: gone\n")
         away[0] = False
         assert ask("/metrics") == (200, "x 1\n")
@@ -210,7 +219,7 @@ def test_a_fault_of_ours_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> No
     def broken() -> None:
         raise RuntimeError("a secret stands here")
 
-    with served(broken, lambda: b"") as ask:
+    with answering(broken, lambda: b"") as ask:
         assert ask("/readyz") == (503, "internal error: RuntimeError\n")
 
 
@@ -222,7 +231,7 @@ def test_many_who_ask_at_once_cost_one_answer() -> None:
         return b"x 1\n"
 
     answers: list[tuple[int, str]] = []
-    with served(nothing, metrics) as ask:
+    with answering(nothing, metrics) as ask:
 
         def one() -> None:
             together.wait(30)
@@ -238,7 +247,7 @@ def test_many_who_ask_at_once_cost_one_answer() -> None:
 
 
 def test_clients_that_say_nothing_or_nonsense_hold_nobody_up() -> None:
-    with served(nothing, lambda: b"") as ask, ExitStack() as clients:
+    with answering(nothing, lambda: b"") as ask, ExitStack() as clients:
         for said in (b"", b"GET", b"\x16\x03\x01 nonsense\r\n\r\n", b"GET /" + 70_000 * b"x"):
             client = clients.enter_context(socket.create_connection(("127.0.0.1", ask.port), timeout=30))
             client.sendall(said)
@@ -404,6 +413,100 @@ def test_without_an_address_nothing_is_warned_of(tmp_path: Path) -> None:
     assert (
         exposed(load(filled.configuration(tmp_path, "sqlite:///none.db"), providers.load, os.environ)) == []
     )
+
+
+# --- the page -------------------------------------------------------------------------------------------
+
+
+class Cells(HTMLParser):
+    """The texts of a page's cells and everything that is not text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+        self.inside = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+        if tag == "td":
+            self.cells.append("")
+
+        self.inside = tag == "td" or (self.inside and tag == "time")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside &= tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.cells[-1] += data
+
+
+def paged(tmp_path: Path, url: str) -> Starlette:
+    """The page alone, of a database."""
+    config = load(filled.configuration(tmp_path, url), providers.load, os.environ)
+    return health.with_page(None, lambda: orders_page(config))
+
+
+def test_the_page_shows_what_waits_for_us_and_the_feeds(tmp_path: Path, database_url: str) -> None:
+    filled.fill(database_url)
+    with served(paged(tmp_path, database_url)) as ask:
+        code, html = ask("/")
+        assert ask("/healthz")[0] == 404, "an address of its own shows nothing else"
+    page = Cells(html)
+    assert code == 200 and html.startswith("<!doctype html>")
+    with closing(open_reader(database_url)) as reader:
+        waiting, feeds = reader.select("waiting"), reader.select("feeds")
+    assert len(waiting) > 3 and f"What waits for us: {len(waiting)} orders" in html
+    assert {row["provider_order_id"] for row in waiting} <= set(page.cells)
+    assert {output.printable(row["why"]) for row in waiting} <= set(page.cells)
+    assert {row["feed"] for row in feeds} <= set(page.cells)
+    assert "Out of date: fone-au, telnyx-main" in html
+    assert "+6125550" not in html, "counts of numbers, no number"
+
+
+def test_what_a_provider_wrote_is_text_on_the_page_and_nothing_else(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'aggregator.db'}"
+    evil = "<script>alert(1)</script><img src=x onerror=a>&amp;\u202e\x1b\"'"
+    with desk(url, account(name="telnyx-main")) as acme:
+        said = References(customer=evil)
+        acme.record(replace(look(-1, "exception"), references=said))
+    with served(paged(tmp_path, url)) as ask:
+        page = Cells(ask("/")[1])
+    assert page.tags.isdisjoint({"script", "img", "a", "form", "iframe", "link"})
+    assert "<script>alert(1)</script><img src=x onerror=a>&amp;\"'" in page.cells
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example.com", "10.1.2.3:9465", "", "[::1", "localhost.evil.example.com"]
+)
+def test_the_page_answers_to_no_name_from_elsewhere(tmp_path: Path, host: str) -> None:
+    with served(health.with_page(None, lambda: b"orders")) as ask:
+        assert ask("/", host=host)[0] == 421
+        for ours in ("127.0.0.1:1", "localhost", "[::1]:9465"):
+            assert ask("/", host=ours) == (200, "orders")
+
+
+def test_the_page_may_not_be_framed_kept_or_scripted() -> None:
+    with served(health.with_page(health.application(nothing, lambda: b"", CONTENT_TYPE), lambda: b"")) as ask:
+        assert ask("/healthz") == (200, "ok\n"), "it may share an address with health"
+        with closing(http.client.HTTPConnection("127.0.0.1", ask.port, timeout=30)) as connection:
+            connection.request("GET", "/")
+            reply = connection.getresponse()
+            reply.read()
+    assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    assert "server" not in {name.lower() for name in reply.headers}
+
+
+@pytest.mark.parametrize("where", ['listen = "0.0.0.0:9464"', 'page_listen = "192.0.2.7:9465"'])
+def test_a_page_that_others_could_reach_is_refused(run: Run, tmp_path: Path, where: str) -> None:
+    path = filled.configuration(tmp_path, "sqlite:///none.db")
+    path.write_text(f"[http]\npage = true\n{where}\n{path.read_text('utf-8')}", encoding="utf-8")
+    code, _, err = run(f"--config={path}", "check")
+    assert code == 78 and "http.page: " in err and "the page has no password" in err
 
 
 # --- the documentation ----------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ MAY = {
     "logs": "errors",
     "systemd": "errors",
     "metrics": "core",
-    "health": "errors",
+    "health": "config errors",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
     "fetch": "config core errors",
     "store": "config core errors",

@@ -143,6 +143,22 @@ def test_an_order_that_is_taken_up_again_is_left_alone(acme: Desk) -> None:
     assert {"over", "open"} <= having(acme, "document") & having(acme, "event") & having(acme, "change")
 
 
+def test_an_order_that_is_taken_up_again_between_the_look_and_the_step_is_left_alone(
+    acme: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = prune._ahead
+
+    def looked(*asked: Any) -> tuple[list[int], int, int]:
+        found = ahead(*asked)
+        acme.record(event(-2, "submitted", order="over"))
+        return found
+
+    monkeypatch.setattr(prune, "_ahead", looked)
+    assert acme.store.prune(Ages(), NOW, 0).done
+    assert "over" in having(acme, "document") & having(acme, "event") & having(acme, "change")
+    assert "also-over" not in having(acme, "document") | having(acme, "event") | having(acme, "change")
+
+
 def test_what_is_younger_than_its_age_stays(acme: Desk) -> None:
     before = acme.everything("feed_identity")
     assert pruned(acme, Ages(*[timedelta(days=366)] * 4)) == Pruned(until=7, share=1.0)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import typer
 
@@ -13,7 +12,7 @@ from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
 from aggregator.cli.asking import combined
 from aggregator.config import AccountConfig, Config, database_url
-from aggregator.config.values import is_loopback
+from aggregator.config.values import host_of, is_loopback
 from aggregator.core.model import Window
 from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, SchemaError, StoreError
 from aggregator.sweep import sweep
@@ -146,7 +145,7 @@ def twins(config: Config) -> list[str]:
 def exposed(config: Config) -> list[str]:
     """A warning for an address of health and metrics that other machines can reach."""
     listen = config.http.listen
-    if listen is None or is_loopback(urlsplit(f"//{listen}").hostname or ""):
+    if listen is None or is_loopback(host_of(listen)):
         return []
     return [
         f"warning: http.listen: {listen} is open to other machines, without password or TLS: states, accounts and "

@@ -147,6 +147,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def host_of(listen: str) -> str:
+    """The host of an address to listen on.
+
+    >>> host_of("[::1]:9464")
+    '::1'
+    """
+    return urlsplit(f"//{listen}").hostname or ""
+
+
 def proxy(value: object) -> str:
     """The URL of an HTTP proxy; it may hold a user and a password."""
     wrong = "not a proxy (write http://host:3128)"

@@ -68,11 +68,11 @@ def encoded(fact: Fact) -> str:
         said["comment"] = [fact.comment.id, fact.comment.author_type, at and at.isoformat()]
     if fact.link:
         said["link"] = [fact.link.parent, fact.link.child]
+    if fact.task:
+        said["task"] = _task(fact.task)
     for name in ("documents_changed", "absent", "asked"):
         if getattr(fact, name):
             said[name] = True
-    if fact.task:
-        said["task"] = _task(fact.task)
     for name in ("steps", "numbers_total", "requirements_met", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value

@@ -209,7 +209,7 @@ class Recording:
                 row[kind], row[f"{kind}_as_of"] = digest(fact.document), fact.as_of
         if fact.deleted and "misses" in row:
             row["misses"] = 0
-        if fact.source is Source.SNAPSHOT:
+        if fact.source is Source.SNAPSHOT and fact.part is Part.ORDER:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
     def _know_standings(self, names: set[str]) -> None:

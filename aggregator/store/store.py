@@ -1,7 +1,7 @@
 """The store as the poller sees it: what stands, what is wanted, and one way to record."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -71,6 +71,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.me = lease.holder()
+        self.committed: Callable[[str], None] = lambda account: None
+        """Told the account after each slice that was recorded."""
 
     def close(self) -> None:
         """End cleanly: leave the file so that readers need no write access."""
@@ -282,7 +284,9 @@ class Store:
         """
         try:
             with self._writing() as tx:
-                return record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+                done = record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+            self.committed(account.name)
+            return done
         except (engines.Unstorable, ValueError, ArithmeticError) as error:
             if not findings.facts:
                 raise

@@ -47,7 +47,7 @@ from aggregator.systemd import Notifier
 
 KEY = "KEY-OF-THE-SIMULATION-CANARY"
 CANARIES = (b"canary", b"pin 4321", KEY.lower().encode())
-MOST_STARTS = 40
+MOST_STARTS, MOST_MEDDLING = 40, 10
 START = datetime(2025, 3, 1, tzinfo=UTC)
 
 
@@ -184,15 +184,14 @@ class Life:
         with self._world():
             try:
                 self._live()
-                self._evening()
-                digest = self._digest()
+                tables = self._evening()
             finally:
                 self.host.end()
         self._logs()
         return Result(
             self.seed,
             self.promises.wrong,
-            digest,
+            hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:16],
             self.polls,
             len(self.promises.seen),
             self.kills,
@@ -441,7 +440,7 @@ class Life:
         process.step("request")
         if process.engine is not self.host.main or self.zombie is not None:
             return
-        if self.rng.random() < self.plan.meddling:
+        if self.rng.random() < self.plan.meddling and self.meddled < MOST_MEDDLING:
             self._meddle()
         elif self.rng.random() < 0.1:
             with self.host.unwatched() as db:
@@ -504,7 +503,7 @@ class Life:
 
     # --- evening ----------------------------------------------------------------------------------------
 
-    def _evening(self) -> None:
+    def _evening(self) -> dict[str, list[str]]:
         """The provider rests and is well; everything is read until nothing is owed."""
         world = self.provider.world
         self.agenda.clear()
@@ -542,6 +541,7 @@ class Life:
         store.close()
         self.host.exit(process)
         self._secrets()
+        return after
 
     def _whole(self, store: Store, name: str) -> Polled:
         store.unpause(name)
@@ -560,15 +560,21 @@ class Life:
             if canary in body:
                 self.promises.say("P12", f"the database holds {canary!r}")
 
-    def _digest(self) -> str:
-        with self.host.unwatched() as db:
-            tables = self._tables(db)
-        return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:16]
-
     def _logs(self) -> None:
+        """No poll crashed, a failing account was told once when it began, and no line holds a secret."""
+        failing = set[str]()
         for entry in self.log.entries:
-            if entry["event"] == "poll.crashed":
-                self.promises.say("P10", f"a poll crashed: {entry}")
+            match entry["event"]:
+                case "poll.crashed":
+                    self.promises.say("P10", f"a poll crashed: {entry}")
+                case "daemon.started":
+                    failing.clear()
+                case "account.recovered":
+                    failing.discard(entry["account"])
+                case "account.failing":
+                    if entry["account"] in failing:
+                        self.promises.say("log", f"{entry['account']} was told to fail twice")
+                    failing.add(entry["account"])
             line = str(entry).lower().encode()
             for canary in CANARIES:
                 if canary in line:
