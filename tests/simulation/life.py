@@ -47,6 +47,7 @@ from aggregator.systemd import Notifier
 
 KEY = "KEY-OF-THE-SIMULATION-CANARY"
 CANARIES = (b"canary", b"pin 4321", KEY.lower().encode())
+DEADLY = 15  # of so many lives one is nothing but deaths
 MOST_STARTS, MOST_MEDDLING = 40, 10
 START = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -102,6 +103,7 @@ class Life:
     promises: Promises = field(init=False)
 
     def __post_init__(self) -> None:
+        self.deadly |= self.seed % DEADLY == 0
         self.rng = random.Random(f"{self.seed}/life")
         self.plan = plan(random.Random(f"{self.seed}/plan"), self.days)
         self.time = Time(START + self.rng.random() * 300 * DAY)
