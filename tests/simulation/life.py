@@ -288,7 +288,7 @@ class Life:
             self.kills += 1
             self.host.reboot()
         with self.host.unwatched() as db:
-            if killed:
+            if killed and self.host.url is None:
                 if [row[0] for row in db.execute(text("pragma integrity_check"))] != ["ok"]:
                     self.promises.say("P3", "the file is damaged")
                 if process.way == LOST:
@@ -542,7 +542,7 @@ class Life:
                     )
         store.close()
         self.host.exit(process)
-        self._secrets()
+        self._secrets(after)
         return after
 
     def _whole(self, store: Store, name: str) -> Polled:
@@ -556,8 +556,9 @@ class Life:
             for name in names
         }
 
-    def _secrets(self) -> None:
-        body = self.host.path.read_bytes().lower()
+    def _secrets(self, tables: dict[str, list[str]]) -> None:
+        body = str(tables).encode() if self.host.url else self.host.path.read_bytes()
+        body = body.lower()
         for canary in CANARIES:
             if canary in body:
                 self.promises.say("P12", f"the database holds {canary!r}")
