@@ -124,7 +124,7 @@ class Life:
         self.running: Process | None = None
         self.polling_since: datetime | None = None
         self.zombie: tuple[str, Any] | None = None
-        self.lying = self.spoiled = False
+        self.spoiled = False
         self.agenda: list[tuple[datetime, int, Callable[[], None]]] = []
         self.planned = 0
         self.loop: Loop | None = None
@@ -334,7 +334,7 @@ class Life:
         self.faults.clear()
         self.faults.set_all({**self.plan.knobs, **weather.knobs})
         self.provider.broken = weather.broken
-        self.lying = weather.lies
+        self.promises.honest = not weather.lies
         self.spoiled |= weather.spoils
 
     def _clocks(self, up: timedelta) -> None:
@@ -407,7 +407,7 @@ class Life:
             self.promises.say("P10", f"{polled.account}: {polled.trouble}")
         for outcome in polled.outcomes:
             if outcome.complete:
-                self.promises.swept_at(db, (polled.account, outcome.feed), began, not self.lying)
+                self.promises.swept_at(db, (polled.account, outcome.feed), began)
 
     def _regular(self, name: str, now: datetime) -> None:
         """A feed that is due is polled soon, whatever the clock does."""
