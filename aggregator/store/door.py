@@ -54,8 +54,8 @@ class Door:
         if fact.source_id in self.known:
             return None
         self.known.add(fact.source_id)
-        if fact.part is Part.COMMENTS or fact.source is Source.EVENT:
-            return fact
+        if fact.part not in (Part.ORDER, Part.NUMBERS) or fact.source is Source.EVENT:
+            return fact  # a thing of its own, named by what it says
         return self._look(fact, order or {})
 
     def _event(self, fact: Fact) -> Fact | None:
