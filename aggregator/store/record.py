@@ -94,11 +94,12 @@ class Recording:
         self.account = account
         self.account_id = account_id
         self.findings = findings
-        self.facts = sorted(map(self._linked, findings.facts), key=stamp)
+        self.door = Door(tx, account_id, findings.facts)
+        fresh = [self._linked(fact) for fact in findings.facts if not self.door.knows(fact)]
+        self.facts = sorted(fresh, key=stamp)
         self.ids = tx.execute(select(table_of(FeedIdentityRow))).one()._asdict()
         self.ids_before = dict(self.ids)
         self.covered = progress_rows.covered(tx, account_id)
-        self.door = Door(tx, account_id, self.facts)
         self.orders: dict[str, dict[str, Any]] = {}
         self.standings: dict[str, Standing] = {}
         self.accepted: set[str] = set()
@@ -251,8 +252,7 @@ class Recording:
             changes = diff(before, after, because)
             if changes:
                 batch, replay = self._draw("newest_fact"), self.ids["newest_seq"] + 1
-                for change in changes:
-                    self._change(change, row, because, row["last_fact"], batch, replay)
+                self._tell(changes, row, because, row["last_fact"], batch, replay)
             if before != after or row["map_version"] != self.account.words.version:
                 row["map_version"] = self.account.words.version
                 self._touched(name, before, after, self.findings.at if changes else None)
@@ -296,8 +296,7 @@ class Recording:
         changes, moves = self.moves.follow(
             row["id"], name, before, after, self.findings.at, diff(before, after, fact)
         )
-        for change in changes:
-            self._change(change, row, fact, row["last_fact"], batch)
+        self._tell(changes, row, fact, row["last_fact"], batch)
         self.standings[name] = after
         if fact.comment is not None:
             self.rows.comments.append(comment_row(fact, row["id"], self.ids["newest_seq"]))
@@ -310,7 +309,7 @@ class Recording:
         here = move.here
         told = fact.as_of if fact.source is Source.EVENT else None
         change = Change("number_moved", "", move.left.order_id, here.order_id, here.number_key, told)
-        self._change(change, {"id": here.order_pk}, fact, fact_id, batch)
+        self._tell([change], {"id": here.order_pk}, fact, fact_id, batch)
         if here.order_id in self.standings:
             self._touched(
                 here.order_id, self.standings[here.order_id], self.standings[here.order_id], fact.read_at
@@ -333,7 +332,7 @@ class Recording:
         for one in settled:
             because = Fact(one.ref, Source.SNAPSHOT, "", self.findings.at, self.findings.at)
             change = Change(one.kind, "", number_key=one.place.number_key)
-            self._change(change, {"id": one.place.order_pk}, because, one.fact_id, self._draw("newest_fact"))
+            self._tell([change], {"id": one.place.order_pk}, because, one.fact_id, self._draw("newest_fact"))
             self.moves.touch(one.place, self.ids["newest_seq"], self.findings.at)
         insert(self.tx, ChangeRow, self.rows.changes)
         self.moves.write()
@@ -389,19 +388,29 @@ class Recording:
         if before is None or before.reasons != after.reasons:
             self.rows.reasons.add(name)
 
-    def _change(
-        self, change: Change, row: Mapping[str, Any], fact: Fact, fact_id: int, batch: int, replay: int = 0
+    def _tell(
+        self,
+        changes: Iterable[Change],
+        row: Mapping[str, Any],
+        fact: Fact,
+        fact_id: int,
+        batch: int,
+        replay: int = 0,
     ) -> None:
-        place = {
-            "seq": self._draw("newest_seq"),
+        """What one fact taught us, appended to the feed."""
+        alike = {
             "batch": batch,
             "fact_id": fact_id,
             "replay": replay,
             "order_pk": row["id"],
+            "observed_at": fact.read_at,
             "not_before": self._not_before(row, fact),
             "initial": self.findings.initial,
+            "source": "replay" if replay else str(fact.source),
+            "provider_event_id": fact.announced.key if fact.announced else None,
         }
-        self.rows.changes.append(change_row(change, fact, place))
+        for change in changes:
+            self.rows.changes.append(change_row(change, self._draw("newest_seq"), alike))
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""

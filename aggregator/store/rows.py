@@ -110,22 +110,20 @@ def fact_row(fact: Fact, account_id: int, order_pk: int, fact_id: int) -> dict[s
     }
 
 
-def change_row(change: Change, fact: Fact, place: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `change`, from what changed, the fact that taught it, and its place in the feed."""
+def change_row(change: Change, seq: int, alike: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `change`, from what changed, its place in the feed, and what is alike in all that a fact taught."""
     return {
-        **place,
+        **alike,
+        "seq": seq,
         "number_key": change.number_key,
         "kind": change.kind,
         "field": change.field,
         "old_value": change.old,
         "new_value": change.new,
         "occurred_at": change.occurred_at,
-        "observed_at": fact.read_at,
         "late": change.late,
         "regression": change.regression,
         "unexpected": change.unexpected,
-        "source": "replay" if place["replay"] else fact.source,
-        "provider_event_id": fact.announced.key if fact.announced else None,
     }
 
 

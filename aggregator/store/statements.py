@@ -4,8 +4,10 @@ The columns' own types convert the values, but every distinct instant of a state
 stand in most rows of a slice, and converting each of them took a quarter of the time a slice takes.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -16,9 +18,11 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    any_,
     bindparam,
     delete,
     func,
+    select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,7 +31,6 @@ from sqlmodel import SQLModel
 
 INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 STYLES = {"sqlite": "qmark", "postgresql": "format"}  # by position, which the drivers take quickest
-CHUNK = 500
 MANY = 50  # from so many rows on, COPY is worth its round trips
 OURS = "b_"  # a parameter that stands beside the column of that name
 
@@ -153,14 +156,17 @@ def _prepared(tx: Connection, build: Callable[..., Any], *of: Any) -> _Prepared:
 
 def _lines(prepared: _Prepared, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
     """The rows as the driver takes them."""
-    columns = []
+    columns: list[Iterable[Any]] = []
     for name in prepared.parameters:
-        values: list[Any] = [row[name.removeprefix(OURS)] for row in rows]
-        if convert := prepared.converters.get(name):
-            known = {value: convert(value) for value in set(values)}
-            values = [known[value] for value in values]
-        columns.append(values)
+        values = [*map(itemgetter(name.removeprefix(OURS)), rows)]
+        convert = prepared.converters.get(name)
+        columns.append(_converted(convert, values) if convert else values)
     return zip(*columns, strict=True)
+
+
+def _converted(convert: Callable[[Any], Any], values: Sequence[Any]) -> Iterable[Any]:
+    known = {value: convert(value) for value in set(values)}
+    return map(known.__getitem__, values)
 
 
 def _compiled(statement: Any, dialect: Dialect) -> _Prepared:
@@ -179,8 +185,14 @@ def _compiled(statement: Any, dialect: Dialect) -> _Prepared:
 
 def several(
     tx: Connection, statement: Select[Any], column: Column[Any], values: Iterable[Any]
-) -> Iterator[Row[Any]]:
-    """The rows whose column is one of many values, asked in chunks."""
+) -> Iterable[Row[Any]]:
+    """The rows whose column is one of many values. They go as one parameter: a parameter for each would cost more
+    than finding its row."""
     wanted = sorted(values)
-    for at in range(0, len(wanted), CHUNK):
-        yield from tx.execute(statement.where(column.in_(wanted[at : at + CHUNK])))
+    if not wanted:
+        return ()
+    if tx.dialect.name == "postgresql":
+        many: Any = bindparam("wanted", wanted, postgresql.ARRAY(column.type))
+        return tx.execute(statement.where(column == any_(many)))
+    many = func.json_each(json.dumps(wanted)).table_valued("value")
+    return tx.execute(statement.where(column.in_(select(many.c.value))))
