@@ -32,7 +32,7 @@ from aggregator.sweep import Part as Read
 
 L = TypeVar("L", contravariant=True)
 
-SLICE = 2_500  # facts in one transaction
+SLICE = 1_000  # facts in one transaction
 EDGE = timedelta(seconds=5)  # how far before now a window ends that must have an end
 DAY = timedelta(days=1)
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)

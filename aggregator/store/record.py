@@ -32,10 +32,10 @@ from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
 from aggregator.store.moves import Move, Moves, listed_at
 from aggregator.store.rows import (
+    CHANGE,
     EVENT_KEY,
     FILLS,
     Rows,
-    change_row,
     comment_row,
     digest,
     event_row,
@@ -334,7 +334,7 @@ class Recording:
             change = Change(one.kind, "", number_key=one.place.number_key)
             self._tell([change], {"id": one.place.order_pk}, because, one.fact_id, self._draw("newest_fact"))
             self.moves.touch(one.place, self.ids["newest_seq"], self.findings.at)
-        insert(self.tx, ChangeRow, self.rows.changes)
+        insert(self.tx, ChangeRow, self.rows.changes, CHANGE)
         self.moves.write()
 
     def _event(self, fact: Fact, order_pk: int, late: bool) -> None:
@@ -398,19 +398,13 @@ class Recording:
         replay: int = 0,
     ) -> None:
         """What one fact taught us, appended to the feed."""
-        alike = {
-            "batch": batch,
-            "fact_id": fact_id,
-            "replay": replay,
-            "order_pk": row["id"],
-            "observed_at": fact.read_at,
-            "not_before": self._not_before(row, fact),
-            "initial": self.findings.initial,
-            "source": "replay" if replay else str(fact.source),
-            "provider_event_id": fact.announced.key if fact.announced else None,
-        }
+        alike = (
+            *(batch, fact_id, replay, row["id"], fact.read_at, self._not_before(row, fact)),
+            *(self.findings.initial, "replay" if replay else str(fact.source)),
+            fact.announced.key if fact.announced else None,
+        )
         for change in changes:
-            self.rows.changes.append(change_row(change, self._draw("newest_seq"), alike))
+            self.rows.changes.append((*alike, self._draw("newest_seq"), *change))
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""
@@ -432,7 +426,7 @@ class Recording:
         insert(tx, FactRow, rows.facts)
         insert(tx, EventRow, [*rows.events.values()])
         alter(tx, EventRow, EVENT_KEY, rows.filled, FILLS)
-        insert(tx, ChangeRow, rows.changes)
+        insert(tx, ChangeRow, rows.changes, CHANGE)
         numbers = [number_row(pk, key, keys[pk].numbers[key], seq) for (pk, key), seq in rows.numbers.items()]
         upsert(tx, NumberRow, ("order_pk", "number_key"), numbers)
         self.moves.write()
