@@ -51,6 +51,7 @@ KINDS = {
 }
 """The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""
 
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _number_values = attrgetter(*NUMBER_FIELDS)
 _COPIES = tuple(name in COPIED for name in NUMBER_FIELDS)
 
@@ -229,14 +230,14 @@ def as_text(value: Value) -> str | None:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
-        return json.dumps(sorted(value), separators=(",", ":"), ensure_ascii=False)
+        return _compact(sorted(value))
     return str(value)
 
 
 def _json(columns: Mapping[str, Value]) -> str:
     """All columns of a row as a JSON object."""
     plain = {name: _plain(value) for name, value in columns.items()}
-    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+    return _compact(plain)
 
 
 def _plain(value: Value) -> object:

@@ -29,6 +29,7 @@ from aggregator.core.model import (
 )
 
 Said = dict[str, Any]
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _REFERENCES = ("customer", "customer_group", "description", "support_key", "group_key", "sub_account")
 
 
@@ -71,7 +72,7 @@ def encoded(fact: Fact) -> str:
     for name in ("steps", "numbers_total", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    return _compact(said)
 
 
 def _status(status: Status) -> list[Any]:

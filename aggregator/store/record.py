@@ -31,6 +31,7 @@ from aggregator.store.clocks import clocked
 from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
 from aggregator.store.moves import Move, Moves, listed_at
+from aggregator.store.remembered import Kept, Remembered
 from aggregator.store.rows import (
     CHANGE,
     EVENT_KEY,
@@ -70,13 +71,16 @@ def record(
     findings: Findings,
     progress: Progress | None = None,
     backfill: Backfill | None = None,
-) -> Recorded:
-    """Record one slice. Raises Fenced, and so writes nothing, when another process has taken the account."""
+    remembered: Remembered | None = None,
+) -> tuple[Recorded, dict[int, Kept]]:
+    """Record one slice; returns with what it adds how its orders stand now. Raises Fenced, and so writes nothing,
+    when another process has taken the account."""
     fence(tx, account, account_id, epoch)
-    recorded = Recording(tx, account, account_id, findings).run(progress)
+    recording = Recording(tx, account, account_id, findings, remembered)
+    recorded = recording.run(progress)
     if backfill is not None:
         progress_rows.walked(tx, account_id, backfill, recorded)
-    return recorded
+    return recorded, recording.stands()
 
 
 def fence(tx: Connection, account: Account, account_id: int, epoch: int) -> None:
@@ -89,11 +93,19 @@ def fence(tx: Connection, account: Account, account_id: int, epoch: int) -> None
 class Recording:
     """One transaction's work, step by step."""
 
-    def __init__(self, tx: Connection, account: Account, account_id: int, findings: Findings) -> None:
+    def __init__(
+        self,
+        tx: Connection,
+        account: Account,
+        account_id: int,
+        findings: Findings,
+        remembered: Remembered | None = None,
+    ) -> None:
         self.tx = tx
         self.account = account
         self.account_id = account_id
         self.findings = findings
+        self.remembered = remembered or Remembered()
         self.door = Door(tx, account_id, findings.facts)
         fresh = [self._linked(fact) for fact in findings.facts if not self.door.knows(fact)]
         self.facts = sorted(fresh, key=stamp)
@@ -214,8 +226,13 @@ class Recording:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
     def _know_standings(self, names: set[str]) -> None:
-        told = self._fold_again(names)
         version = self.account.words.version
+        ids = {self.orders[name]["id"]: name for name in names if "id" in self.orders.get(name, {})}
+        for pk, kept in self.remembered.known(self.tx, ids, version).items():
+            if self.orders[ids[pk]]["map_version"] == version:
+                self.standings[ids[pk]] = kept.standing
+                self.orders[ids[pk]].update(facts=kept.facts, last_fact=kept.newest)
+        told = self._fold_again(names - self.standings.keys())
         self._reread(
             {name: told[name] for name in sorted(told) if self.orders[name]["map_version"] != version}
         )
@@ -230,7 +247,16 @@ class Recording:
             facts.setdefault(name, []).append(self._again(row, self.orders[name]))
         for name, told in facts.items():
             self.standings[name] = fold(None, told)
+            self.orders[name]["facts"] = len(told)
         return facts
+
+    def stands(self) -> dict[int, Kept]:
+        """How the orders stand that something new was told about, for the next slice."""
+        version, stands = self.account.words.version, {}
+        for name in self.rows.orders:
+            row = self.orders[name]
+            stands[row["id"]] = Kept(self.standings[name], row["facts"], row["last_fact"], version)
+        return stands
 
     def _again(self, row: Row[Any], order: dict[str, Any]) -> Fact:
         order["last_fact"] = max(order.get("last_fact", 0), row.id)
@@ -283,7 +309,7 @@ class Recording:
         after = fold(before, (*history, fact))
         seq_before = self.ids["newest_seq"]
         for one in (*history, fact):
-            row["last_fact"] = self._draw("newest_fact")
+            row["last_fact"], row["facts"] = self._draw("newest_fact"), row.get("facts", 0) + 1
             self.rows.facts.append(fact_row(one, self.account_id, row["id"], row["last_fact"]))
             if one.document is not None:
                 self.rows.documents[digest(one.document)] = one.document
@@ -370,6 +396,7 @@ class Recording:
                 last_changed_at=fact.read_at,
                 last_seq=0,
                 last_fact=0,
+                facts=0,
                 misses=0,
             )
         return row

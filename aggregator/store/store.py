@@ -22,6 +22,7 @@ from aggregator.store import absence, lease, moves, progress, schema, wanted
 from aggregator.store import engine as engines
 from aggregator.store.clocks import wind
 from aggregator.store.record import record
+from aggregator.store.remembered import Remembered
 from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
 from aggregator.store.tables import (
@@ -69,6 +70,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.me = lease.holder()
+        self.remembered = Remembered()
 
     def close(self) -> None:
         """End cleanly: leave the file so that readers need no write access."""
@@ -274,8 +276,11 @@ class Store:
         aside: the slice is tried again in halves, the older one first, down to that fact alone.
         """
         try:
+            here = (account, held.account_id, held.epoch, findings, progress_made, backfill)
             with self._writing() as tx:
-                return record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+                recorded, stands = record(tx, *here, self.remembered)
+            self.remembered.keep(stands)
+            return recorded
         except (engines.Unstorable, ValueError, ArithmeticError) as error:
             if not findings.facts:
                 raise
