@@ -8,7 +8,7 @@ help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
-	@echo "make bench   how fast it takes history in, one JSON line for each figure"
+	@echo "make bench   how fast it takes history in, and what idle polls cost, one JSON line for each figure"
 	@echo "make lock    pin the dependencies anew (maintainers; needs uv)"
 
 demo: .venv/.run
@@ -25,6 +25,7 @@ check: .venv/.test
 
 bench: .venv/.test
 	.venv/bin/python bench/backfill.py
+	.venv/bin/python bench/polls.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }

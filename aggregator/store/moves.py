@@ -251,8 +251,10 @@ def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
         .where(order.c.account_id == account_id, order.c.direction == direction)
     )
     newest = tx.execute(query).scalar()
+    if newest is None:
+        return False
     listed = listed_at(tx, account_id, direction)
-    return newest is not None and (listed is None or newest > listed)
+    return listed is None or newest > listed
 
 
 def listed_at(tx: Connection, account_id: int, direction: Direction) -> datetime | None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Text,
     any_,
     bindparam,
     delete,
@@ -199,8 +200,15 @@ def several(
     wanted = sorted(values)
     if not wanted:
         return ()
-    if tx.dialect.name == "postgresql":
-        many: Any = bindparam("wanted", wanted, postgresql.ARRAY(column.type))
-        return tx.execute(statement.where(column == any_(many)))
-    many = func.json_each(json.dumps(wanted)).table_valued("value")
-    return tx.execute(statement.where(column.in_(select(many.c.value))))
+    many = wanted if tx.dialect.name == "postgresql" else json.dumps(wanted)
+    return tx.execute(statement.where(_among(tx.dialect.name, column)), {"wanted": many})
+
+
+@lru_cache(maxsize=64)
+def _among(dialect: str, column: Column[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of the values of the parameter `wanted`."""
+    if dialect == "postgresql":
+        many: Any = bindparam("wanted", type_=postgresql.ARRAY(column.type))
+        return column == any_(many)
+    one = func.json_each(bindparam("wanted", type_=Text())).table_valued("value")
+    return column.in_(select(one.c.value))
