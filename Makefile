@@ -13,7 +13,7 @@ help:
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make sim     lives drawn from seeds, all faults in them, held against the truth (SEEDS=300 DAYS=5 FIRST=1)"
-	@echo "make bench   how fast it takes history in, one JSON line for each figure"
+	@echo "make bench   how fast it takes history in, and what idle polls cost, one JSON line for each figure"
 	@echo "make audit   are there known vulnerabilities in what the locks pin? asks the Python advisory database"
 	@echo "make install    as root: the program, its units and an example configuration; again: an upgrade"
 	@echo "make uninstall  takes them away again, keeps configuration, keys and data"
@@ -36,6 +36,7 @@ sim: .venv/.test
 
 bench: .venv/.test
 	.venv/bin/python bench/backfill.py
+	.venv/bin/python bench/polls.py
 
 # PREFIX, DESTDIR, UNITS, SYSUSERS, PYTHON and PIP_ARGS are explained there.
 install uninstall:

@@ -245,8 +245,9 @@ class Polling:
         an order lack a number that another one in the list may have."""
         listed = set(polled)
         for turn in range(ROUNDS):
-            here = [feed for feed in self.account.feeds.values() if self._to_list(feed, listed)]
-            if turn and not here:
+            pending = self.store.wants(self.held, self.clock())
+            here = [feed for feed in self.account.feeds.values() if self._to_list(feed, listed, pending)]
+            if not here and (turn or not pending):
                 return
             for feed in here:
                 outcome = self.feed(feed)
@@ -254,16 +255,17 @@ class Polling:
                 if isinstance(outcome.error, AccessDenied | RateLimited):
                     return
                 listed.add(feed.name)
-            if pending := self.store.wants(self.held, self.clock()):
+            if here:
+                pending = self.store.wants(self.held, self.clock())
+            if pending:
                 yield self._ask_for(pending)
 
-    def _to_list(self, feed: Feed, listed: Set[str]) -> bool:
+    def _to_list(self, feed: Feed, listed: Set[str], pending: Sequence[Want]) -> bool:
         """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
         if feed.defaults.kind is not FeedKind.LISTING or not feed.enabled:
             return False
         if not self._fails(feed) and self.store.list_again(self.held, feed.defaults.direction):
             return True
-        pending = self.store.wants(self.held, self.clock())
         owed = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
         return feed.name not in listed and owed > max(1, self.mark(feed.name).pages)
 

@@ -53,7 +53,8 @@ KINDS = {
 }
 """The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""
 
-_order_values, _number_values = attrgetter(*ORDER_FIELDS), attrgetter(*NUMBER_FIELDS)
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_number_values = attrgetter(*NUMBER_FIELDS)
 _COPIES = tuple(name in COPIED for name in NUMBER_FIELDS)
 
 
@@ -66,12 +67,12 @@ def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterato
     told = because.as_of if because.source is Source.EVENT else None
     if before is None:
         # A link is told by a row of its own, whether the order was known before it or not.
-        order = dict(zip(ORDER_FIELDS, _order_values(after.order), strict=True)) | {"parent_order_id": None}
+        order = after.order._asdict() | {"parent_order_id": None}
         yield Change("order_seen", new=_json(order), occurred_at=told)
         if parent := after.order.parent_order_id:
             yield Change("order_linked", "parent_order_id", None, parent, occurred_at=told)
     else:
-        yield from _moved(ORDER_FIELDS, _order_values(before.order), _order_values(after.order), "", told)
+        yield from _moved(ORDER_FIELDS, before.order, after.order, "", told)
         yield from _late(before, after, because)
     for key, number in after.numbers.items():
         known = before.numbers.get(key) if before else None
@@ -231,14 +232,14 @@ def as_text(value: Value) -> str | None:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
-        return json.dumps(sorted(value), separators=(",", ":"), ensure_ascii=False)
+        return _compact(sorted(value))
     return str(value)
 
 
 def _json(columns: Mapping[str, Value]) -> str:
     """All columns of a row as a JSON object."""
     plain = {name: _plain(value) for name, value in columns.items()}
-    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+    return _compact(plain)
 
 
 def _plain(value: Value) -> object:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aggregator.core.account import KeepTree
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 FREE_TEXT = frozenset({"description", "reason", "rejection_reason"})
 SECRET_WORD = r"(?<![a-z])(?:pin|passcode|password|account|acct)s?(?![a-z])"
 SECRET_DIGITS = re.compile(rf"(?i)({SECRET_WORD}\D{{0,20}}?)([a-z]*\d[\w-]*(?:[ .]\d[\w-]*)*)")
@@ -27,7 +28,7 @@ def keep(*paths: str) -> KeepTree:
 
 def document(item: object, tree: KeepTree) -> str:
     """The kept part of an item as canonical JSON text (keys sorted, no spaces)."""
-    return json.dumps(cut(item, tree), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _canonical(cut(item, tree))
 
 
 def cut(item: object, tree: KeepTree) -> object:

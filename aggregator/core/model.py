@@ -9,7 +9,7 @@ stands is a fold over its facts. Instants are aware UTC datetimes; dates are day
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum, StrEnum
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 
 class Direction(StrEnum):
@@ -445,8 +445,7 @@ class Reading:
 # --- what we make of it ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One difference in one order, as text, the way `v1_changes` shows it. `number_key` and `field` are ''
     where there is none. `late` rows tell history and change nothing that stands."""
 

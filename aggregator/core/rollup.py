@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from aggregator.core.history import Run, gone_of, moved_in, reasons_of, runs_of, statuses_of
 from aggregator.core.model import (
@@ -28,10 +28,9 @@ from aggregator.core.states import MOVED, TERMINAL, rolled_up, state_of
 from aggregator.core.waiting import waits
 from aggregator.core.why import why
 
-T = TypeVar("T")
-
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NO_STATUS, _NO_CARRIER = Status(None), Carrier()
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported"})
 
 
@@ -47,11 +46,6 @@ def derive(
     return _order(ref, told, statuses, runs, numbers, gone), numbers, reasons_of(told, before)
 
 
-def _facet(told: Told, name: str, kind: type[T]) -> T | None:
-    entry = told.facets.get(name)
-    return cast(T | None, entry[1]) if entry else None
-
-
 # --- the order ------------------------------------------------------------------------------------------
 
 
@@ -63,24 +57,27 @@ def _order(
     numbers: Mapping[str, Number],
     gone: Mapping[str, Stamp],
 ) -> Order:
-    status = statuses[-1][1] if statuses else Status(None)
+    status = statuses[-1][1] if statuses else _NO_STATUS
     state = state_of(status)
     since = _since(runs, told, gone)
     waiting = waits(ref.direction, statuses, told, gone)
-    requested, confirmed = _facet(told, "requested", Moment), _facet(told, "confirmed", Moment)
-    losing = _facet(told, "losing", Carrier) or Carrier()
-    gaining = _facet(told, "gaining", Carrier) or Carrier()
-    messaging = (_facet(told, "messaging", Word) or Word(None)).meaning
+    said: dict[str, Any] = {name: value for name, (_, value) in told.facets.items()}
+    requested: Moment | None = said.get("requested")
+    confirmed: Moment | None = said.get("confirmed")
+    losing: Carrier = said.get("losing") or _NO_CARRIER
+    gaining: Carrier = said.get("gaining") or _NO_CARRIER
+    word: Word | None = said.get("messaging")
+    messaging = word.meaning if word else None
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
-    requirements_met = _facet(told, "requirements_met", bool)
+    requirements_met: bool | None = said.get("requirements_met")
     return Order(
-        customer_reference=_facet(told, "customer", str),
-        customer_group_reference=_facet(told, "customer_group", str),
-        description=_facet(told, "description", str),
-        support_key=_facet(told, "support_key", str),
-        group_key=_facet(told, "group_key", str),
-        sub_account=_facet(told, "sub_account", str),
+        customer_reference=said.get("customer"),
+        customer_group_reference=said.get("customer_group"),
+        description=said.get("description"),
+        support_key=said.get("support_key"),
+        group_key=said.get("group_key"),
+        sub_account=said.get("sub_account"),
         state=state,
         raw_status=status.raw,
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
@@ -103,10 +100,10 @@ def _order(
         messaging_state=messaging,
         messaging_open=state is State.PORTED and messaging in _MESSAGING_OPEN,
         **_counters(told, state, numbers),
-        parent_order_id=_facet(told, "parent", str),
+        parent_order_id=said.get("parent"),
         submission_cycle=_cycles(runs),
         foc_changes=_foc_changes(told.trails.get("confirmed", ())),
-        created_at=_facet(told, "created", datetime),
+        created_at=said.get("created"),
         submitted_at=_submitted(ref, runs, told, gone),
         first_scheduled_at=_first(runs, (State.SCHEDULED,), told, gone),
         ended_at=ended_at,
@@ -257,9 +254,9 @@ def _number(
     own: Trail[Status] = number.trails.get("status", ())
     if own:
         statuses, runs = own, runs_of(own)
-    status = statuses[-1][1] if statuses else Status(None)
+    status = statuses[-1][1] if statuses else _NO_STATUS
     moved = moved_in(runs)
-    raw, e164 = cast(tuple[str, str | None], number.facets["raw"][1])
+    raw, e164 = cast("tuple[str, str | None]", number.facets["raw"][1])
     return Number(
         raw_number=raw,
         e164=e164,
@@ -284,12 +281,13 @@ def _number(
 def _word(number: NumberTold, facet: str) -> Word:
     """What was said of a number beside its status."""
     said = number.facets.get(facet)
-    return cast(Word, said[1]) if said else Word(None)
+    return cast("Word", said[1]) if said else Word(None)
 
 
 def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:
     current = [number for number in numbers.values() if number.is_current]
-    states = Counter(State(number.state) for number in current)
+    states = Counter(State(number.state) for number in current) if current else Counter()
+    rollup = rolled_up(states)
     total = _total(told, len(current))
     if not any(number.own for number in current):
         # Every number is a copy of the order, those beyond the embedded fifty too.
@@ -304,9 +302,9 @@ def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[s
         "numbers_open": opened,
         "numbers_ended_unported": max(0, total - ported - opened),
         "numbers_active": sum(number.activation_state == "active" for number in current),
-        "rollup_state": rolled_up(states),
+        "rollup_state": rollup,
         "is_mixed": len(states) > 1,
-        "disagreement": _disagreement(state, rolled_up(states), len(current) >= total),
+        "disagreement": _disagreement(state, rollup, len(current) >= total),
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from aggregator.core.model import Basis, OrderRef, State, WaitingOn
 
@@ -18,8 +18,7 @@ Trail: TypeAlias = tuple[tuple[Stamp, T], ...]
 Value: TypeAlias = str | int | bool | date | datetime | tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """The columns of `v1_orders` that follow from an order's facts alone: no clock, no bookkeeping."""
 
     customer_reference: str | None = None
@@ -142,6 +141,6 @@ class Standing:
     reasons: tuple[Held, ...]
 
 
-ORDER_FIELDS = tuple(column.name for column in fields(Order))
+ORDER_FIELDS = Order._fields
 COPIED = frozenset({"state", "raw_status", "mapping_basis", "state_since", "ported_at"})
 NUMBER_FIELDS = tuple(column.name for column in fields(Number) if column.name != "own")

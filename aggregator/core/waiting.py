@@ -42,9 +42,11 @@ def waiting(status: Status, direction: Direction) -> WaitingOn:
 def waits(direction: Direction, statuses: Trail[Status], told: Told, gone: Mapping[str, Stamp]) -> Waiting:
     """The answer after everything that was told; `gone` are the numbers that were removed, and when. What
     was told of one moment counts as a whole, so that no answer stands between two parts of one look."""
+    beside = _beside(told, gone)
+    if not beside:
+        return _by_status(direction, statuses)
     moments: list[_Moment] = [(at, "status", "", status) for at, status in statuses]
-    if beside := _beside(told, gone):
-        moments = sorted((*moments, *beside), key=lambda moment: moment[0])
+    moments = sorted((*moments, *beside), key=lambda moment: moment[0])
     now, on, since = _Now(direction), WaitingOn.UNKNOWN, None
     for place, (at, kind, key, value) in enumerate(moments, 1):
         now.hear(kind, key, value)
@@ -54,6 +56,19 @@ def waits(direction: Direction, statuses: Trail[Status], told: Told, gone: Mappi
         if here is not on or since is None:
             on, since = here, at[0]
     return Waiting(on, since, now.needs(), now.due())
+
+
+def _by_status(direction: Direction, statuses: Trail[Status]) -> Waiting:
+    """The same where the status alone counts: back from the newest to where the answer was another."""
+    on, since, later = WaitingOn.UNKNOWN, None, None
+    for (at, *_), status in reversed(statuses):
+        if at == later:
+            continue
+        here = waiting(status, direction)
+        if since is not None and here is not on:
+            break
+        on, since, later = here, at, at
+    return Waiting(on, since, ())
 
 
 def _beside(told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:

@@ -2,7 +2,7 @@
 an account whose clocks are others than they were."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
@@ -16,17 +16,19 @@ from aggregator.store.rows import order_of
 from aggregator.store.statements import alter, table_of
 from aggregator.store.tables import OrderRow
 
-COLUMNS = (*asdict(Clocks()), "clock_version")
+SAID = tuple(column.name for column in fields(Clocks))
+COLUMNS = (*SAID, "clock_version")
 PORTION = 2_000  # orders in memory at a time
 
 
 def clocked(rows: Iterable[tuple[Mapping[str, Any], Order]], account: Account) -> list[dict[str, Any]]:
     """Rows of orders with what their clocks say."""
     now = version(account)
-    return [
-        {**row, **asdict(clocks(order, Direction(row["direction"]), account)), "clock_version": now}
-        for row, order in rows
-    ]
+    written = []
+    for row, order in rows:
+        said = clocks(order, Direction(row["direction"]), account)
+        written.append({**row, **{name: getattr(said, name) for name in SAID}, "clock_version": now})
+    return written
 
 
 def wind(tx: Connection, account: Account, account_id: int) -> None:

@@ -47,6 +47,14 @@ class Door:
                 place = (said.order, said.part)
                 self.newest[place] = max(self.newest.get(place, said.as_of), said.as_of)
 
+    def knows(self, fact: Fact) -> bool:
+        """Whether an event is stored already, and brings no payload that is still owed."""
+        said = fact.announced
+        if said is None:
+            return False
+        complete = self.complete.get((said.feed, said.key))
+        return complete is not None and (complete or not said.complete)
+
     def admit(self, fact: Fact, order: Mapping[str, Any] | None) -> Fact | None:
         """The fact as it is to be stored, or None when it says nothing new. `order` is the order's row."""
         if fact.announced is not None:
@@ -61,10 +69,9 @@ class Door:
     def _event(self, fact: Fact) -> Fact | None:
         said = fact.announced
         assert said is not None
-        key = (said.feed, said.key)
-        if self.complete.get(key) or (key in self.complete and not said.complete):
+        if self.knows(fact):
             return None
-        self.complete[key] = said.complete
+        self.complete[said.feed, said.key] = said.complete
         return fact if said.complete else replace(fact, source_id=f"{fact.source_id}/bare")
 
     def _look(self, fact: Fact, order: Mapping[str, Any]) -> Fact | None:

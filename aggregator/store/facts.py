@@ -32,6 +32,7 @@ from aggregator.core.model import (
 from aggregator.core.normalise import SIDE
 
 Said = dict[str, Any]
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _REFERENCES = ("customer", "customer_group", "description", "support_key", "group_key", "sub_account")
 
 
@@ -76,7 +77,7 @@ def encoded(fact: Fact) -> str:
     for name in ("steps", "numbers_total", "requirements_met", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    return _compact(said)
 
 
 def _status(status: Status) -> list[Any]:

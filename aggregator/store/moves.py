@@ -6,7 +6,7 @@ what the tables show is told at once, but not yet what it means: see `docs/decis
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -174,7 +174,7 @@ class Moves:
             place.settle(at)
         else:
             return change
-        return replace(change, kind=WITHHELD)
+        return change._replace(kind=WITHHELD)
 
     def _pair(self, key: str) -> Iterator[Move]:
         """The move of a number that is complete now, if any."""
@@ -251,8 +251,10 @@ def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
         .where(order.c.account_id == account_id, order.c.direction == direction)
     )
     newest = tx.execute(query).scalar()
+    if newest is None:
+        return False
     listed = listed_at(tx, account_id, direction)
-    return newest is not None and (listed is None or newest > listed)
+    return listed is None or newest > listed
 
 
 def listed_at(tx: Connection, account_id: int, direction: Direction) -> datetime | None:

@@ -6,7 +6,7 @@ the views is told so. An order whose facts were pruned cannot be answered for, a
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -20,7 +20,7 @@ from aggregator.core.fold import fold
 from aggregator.core.model import Direction, Fact, OrderRef, Source
 from aggregator.core.normalise import normalise
 from aggregator.core.past import judged
-from aggregator.core.standing import NUMBER_FIELDS, Held, Number, Order, Standing
+from aggregator.core.standing import NUMBER_FIELDS, Held, Number, Standing
 from aggregator.errors import ConfigError
 from aggregator.store import engine as engines
 from aggregator.store.facts import decoded
@@ -118,7 +118,7 @@ class Past:
     def _order(self, row: View, standing: Standing, facts: list[Fact], changed: Row[Any] | None) -> View:
         order, account = standing.order, self.accounts[row["account"]]
         looks = [fact.read_at for fact in facts if fact.source is Source.SNAPSHOT]
-        said: View = {column.name: getattr(order, column.name) for column in fields(Order)}
+        said: View = order._asdict()
         said |= judged(order, clocks(order, standing.ref.direction, account), self.at, self.keep_ended)
         said |= {
             "map_version": account.words.version,

@@ -31,11 +31,12 @@ from aggregator.store.clocks import clocked
 from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
 from aggregator.store.moves import Move, Moves, listed_at
+from aggregator.store.remembered import Kept, Remembered
 from aggregator.store.rows import (
+    CHANGE,
     EVENT_KEY,
     FILLS,
     Rows,
-    change_row,
     comment_row,
     digest,
     event_row,
@@ -70,13 +71,16 @@ def record(
     findings: Findings,
     progress: Progress | None = None,
     backfill: Backfill | None = None,
-) -> Recorded:
-    """Record one slice. Raises Fenced, and so writes nothing, when another process has taken the account."""
+    remembered: Remembered | None = None,
+) -> tuple[Recorded, dict[int, Kept]]:
+    """Record one slice; returns with what it adds how its orders stand now. Raises Fenced, and so writes nothing,
+    when another process has taken the account."""
     fence(tx, account, account_id, epoch)
-    recorded = Recording(tx, account, account_id, findings).run(progress)
+    recording = Recording(tx, account, account_id, findings, remembered)
+    recorded = recording.run(progress)
     if backfill is not None:
         progress_rows.walked(tx, account_id, backfill, recorded)
-    return recorded
+    return recorded, recording.stands()
 
 
 def fence(tx: Connection, account: Account, account_id: int, epoch: int) -> None:
@@ -89,16 +93,25 @@ def fence(tx: Connection, account: Account, account_id: int, epoch: int) -> None
 class Recording:
     """One transaction's work, step by step."""
 
-    def __init__(self, tx: Connection, account: Account, account_id: int, findings: Findings) -> None:
+    def __init__(
+        self,
+        tx: Connection,
+        account: Account,
+        account_id: int,
+        findings: Findings,
+        remembered: Remembered | None = None,
+    ) -> None:
         self.tx = tx
         self.account = account
         self.account_id = account_id
         self.findings = findings
-        self.facts = sorted(map(self._linked, findings.facts), key=stamp)
+        self.remembered = remembered or Remembered()
+        self.door = Door(tx, account_id, findings.facts)
+        fresh = [self._linked(fact) for fact in findings.facts if not self.door.knows(fact)]
+        self.facts = sorted(fresh, key=stamp)
         self.ids = tx.execute(select(table_of(FeedIdentityRow))).one()._asdict()
         self.ids_before = dict(self.ids)
         self.covered = progress_rows.covered(tx, account_id)
-        self.door = Door(tx, account_id, self.facts)
         self.orders: dict[str, dict[str, Any]] = {}
         self.standings: dict[str, Standing] = {}
         self.accepted: set[str] = set()
@@ -213,8 +226,13 @@ class Recording:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
     def _know_standings(self, names: set[str]) -> None:
-        told = self._fold_again(names)
         version = self.account.words.version
+        ids = {self.orders[name]["id"]: name for name in names if "id" in self.orders.get(name, {})}
+        for pk, kept in self.remembered.known(self.tx, ids, version).items():
+            if self.orders[ids[pk]]["map_version"] == version:
+                self.standings[ids[pk]] = kept.standing
+                self.orders[ids[pk]].update(facts=kept.facts, last_fact=kept.newest)
+        told = self._fold_again(names - self.standings.keys())
         self._reread(
             {name: told[name] for name in sorted(told) if self.orders[name]["map_version"] != version}
         )
@@ -229,7 +247,16 @@ class Recording:
             facts.setdefault(name, []).append(self._again(row, self.orders[name]))
         for name, told in facts.items():
             self.standings[name] = fold(None, told)
+            self.orders[name]["facts"] = len(told)
         return facts
+
+    def stands(self) -> dict[int, Kept]:
+        """How the orders stand that something new was told about, for the next slice."""
+        version, stands = self.account.words.version, {}
+        for name in self.rows.orders:
+            row = self.orders[name]
+            stands[row["id"]] = Kept(self.standings[name], row["facts"], row["last_fact"], version)
+        return stands
 
     def _again(self, row: Row[Any], order: dict[str, Any]) -> Fact:
         order["last_fact"] = max(order.get("last_fact", 0), row.id)
@@ -251,8 +278,7 @@ class Recording:
             changes = diff(before, after, because)
             if changes:
                 batch, replay = self._draw("newest_fact"), self.ids["newest_seq"] + 1
-                for change in changes:
-                    self._change(change, row, because, row["last_fact"], batch, replay)
+                self._tell(changes, row, because, row["last_fact"], batch, replay)
             if before != after or row["map_version"] != self.account.words.version:
                 row["map_version"] = self.account.words.version
                 self._touched(name, before, after, self.findings.at if changes else None)
@@ -283,7 +309,7 @@ class Recording:
         after = fold(before, (*history, fact))
         seq_before = self.ids["newest_seq"]
         for one in (*history, fact):
-            row["last_fact"] = self._draw("newest_fact")
+            row["last_fact"], row["facts"] = self._draw("newest_fact"), row.get("facts", 0) + 1
             self.rows.facts.append(fact_row(one, self.account_id, row["id"], row["last_fact"]))
             if one.document is not None:
                 self.rows.documents[row["id"], digest(one.document)] = (one.document, one.read_at)
@@ -296,8 +322,7 @@ class Recording:
         changes, moves = self.moves.follow(
             row["id"], name, before, after, self.findings.at, diff(before, after, fact)
         )
-        for change in changes:
-            self._change(change, row, fact, row["last_fact"], batch)
+        self._tell(changes, row, fact, row["last_fact"], batch)
         self.standings[name] = after
         if fact.comment is not None:
             self.rows.comments.append(comment_row(fact, row["id"], self.ids["newest_seq"]))
@@ -310,7 +335,7 @@ class Recording:
         here = move.here
         told = fact.as_of if fact.source is Source.EVENT else None
         change = Change("number_moved", "", move.left.order_id, here.order_id, here.number_key, told)
-        self._change(change, {"id": here.order_pk}, fact, fact_id, batch)
+        self._tell([change], {"id": here.order_pk}, fact, fact_id, batch)
         if here.order_id in self.standings:
             self._touched(
                 here.order_id, self.standings[here.order_id], self.standings[here.order_id], fact.read_at
@@ -333,9 +358,9 @@ class Recording:
         for one in settled:
             because = Fact(one.ref, Source.SNAPSHOT, "", self.findings.at, self.findings.at)
             change = Change(one.kind, "", number_key=one.place.number_key)
-            self._change(change, {"id": one.place.order_pk}, because, one.fact_id, self._draw("newest_fact"))
+            self._tell([change], {"id": one.place.order_pk}, because, one.fact_id, self._draw("newest_fact"))
             self.moves.touch(one.place, self.ids["newest_seq"], self.findings.at)
-        insert(self.tx, ChangeRow, self.rows.changes)
+        insert(self.tx, ChangeRow, self.rows.changes, CHANGE)
         self.moves.write()
 
     def _event(self, fact: Fact, order_pk: int, late: bool) -> None:
@@ -372,6 +397,7 @@ class Recording:
                 last_changed_at=fact.read_at,
                 last_seq=0,
                 last_fact=0,
+                facts=0,
                 misses=0,
             )
         return row
@@ -390,19 +416,23 @@ class Recording:
         if before is None or before.reasons != after.reasons:
             self.rows.reasons.add(name)
 
-    def _change(
-        self, change: Change, row: Mapping[str, Any], fact: Fact, fact_id: int, batch: int, replay: int = 0
+    def _tell(
+        self,
+        changes: Iterable[Change],
+        row: Mapping[str, Any],
+        fact: Fact,
+        fact_id: int,
+        batch: int,
+        replay: int = 0,
     ) -> None:
-        place = {
-            "seq": self._draw("newest_seq"),
-            "batch": batch,
-            "fact_id": fact_id,
-            "replay": replay,
-            "order_pk": row["id"],
-            "not_before": self._not_before(row, fact),
-            "initial": self.findings.initial,
-        }
-        self.rows.changes.append(change_row(change, fact, place))
+        """What one fact taught us, appended to the feed."""
+        alike = (
+            *(batch, fact_id, replay, row["id"], fact.read_at, self._not_before(row, fact)),
+            *(self.findings.initial, "replay" if replay else str(fact.source)),
+            fact.announced.key if fact.announced else None,
+        )
+        for change in changes:
+            self.rows.changes.append((*alike, self._draw("newest_seq"), *change))
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""
@@ -427,7 +457,7 @@ class Recording:
         insert(tx, FactRow, rows.facts)
         insert(tx, EventRow, [*rows.events.values()])
         alter(tx, EventRow, EVENT_KEY, rows.filled, FILLS)
-        insert(tx, ChangeRow, rows.changes)
+        insert(tx, ChangeRow, rows.changes, CHANGE)
         numbers = [number_row(pk, key, keys[pk].numbers[key], seq) for (pk, key), seq in rows.numbers.items()]
         upsert(tx, NumberRow, ("order_pk", "number_key"), numbers)
         self.moves.write()

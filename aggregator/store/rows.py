@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from aggregator.core.model import Change, Fact, OrderRef
+from aggregator.core.model import Fact, OrderRef
 from aggregator.core.normalise import number as number_key
 from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS, Held, Number, Order
 from aggregator.store.facts import encoded
@@ -16,7 +16,13 @@ from aggregator.store.tables import OrderRow
 
 EVENT_KEY = ("provider_event_id", "feed", "account_id")
 FILLS = ("late", "raw_from", "raw_to", "payload_complete", "payload")
-_ORDER_COLUMNS = tuple(column.name for column in table_of(OrderRow).columns)
+CHANGE = (
+    *("batch", "fact_id", "replay", "order_pk", "observed_at", "not_before", "initial", "source"),
+    *("provider_event_id", "seq", "kind", "field", "old_value", "new_value", "number_key", "occurred_at"),
+    *("late", "regression", "unexpected"),
+)
+"""The columns of `change`: what is alike in all that a fact taught, the place in the feed, the `Change` itself."""
+_BOOKKEEPING = tuple({column.name for column in table_of(OrderRow).columns} - {*ORDER_FIELDS})
 
 
 @dataclass(slots=True)
@@ -26,7 +32,7 @@ class Rows:
     facts: list[dict[str, Any]] = field(default_factory=list)
     events: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     filled: list[dict[str, Any]] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[tuple[Any, ...]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
     known: list[dict[str, Any]] = field(default_factory=list)
@@ -51,14 +57,13 @@ def digest(document: str) -> str:
 
 def order_row(row: Mapping[str, Any], order: Order) -> dict[str, Any]:
     """A row of `port_order` from our bookkeeping and the order's columns."""
-    said = {name: getattr(order, name) for name in ORDER_FIELDS}
-    said["reasons"] = json.dumps(order.reasons)
-    return {name: said[name] if name in said else row.get(name) for name in _ORDER_COLUMNS}
+    ours = {name: row.get(name) for name in _BOOKKEEPING}
+    return {**ours, **order._asdict(), "reasons": json.dumps(order.reasons)}
 
 
 def order_of(row: Mapping[str, Any]) -> Order:
     """The order's columns again from its row."""
-    said = {column.name: row[column.name] for column in fields(Order)}
+    said = {name: row[name] for name in ORDER_FIELDS}
     said["reasons"] = tuple(json.loads(said["reasons"]))
     return Order(**said)
 
@@ -108,25 +113,6 @@ def fact_row(fact: Fact, account_id: int, order_pk: int, fact_id: int) -> dict[s
         "read_at": fact.read_at,
         "document": digest(fact.document) if fact.document is not None else None,
         "said": encoded(fact),
-    }
-
-
-def change_row(change: Change, fact: Fact, place: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `change`, from what changed, the fact that taught it, and its place in the feed."""
-    return {
-        **place,
-        "number_key": change.number_key,
-        "kind": change.kind,
-        "field": change.field,
-        "old_value": change.old,
-        "new_value": change.new,
-        "occurred_at": change.occurred_at,
-        "observed_at": fact.read_at,
-        "late": change.late,
-        "regression": change.regression,
-        "unexpected": change.unexpected,
-        "source": "replay" if place["replay"] else fact.source,
-        "provider_event_id": fact.announced.key if fact.announced else None,
     }
 
 

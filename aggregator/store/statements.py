@@ -1,11 +1,14 @@
 """The statements that write and find many rows at once: Core, in executemany form, each compiled once.
 
-The columns' own types convert the values, but every distinct instant of a statement only once: the same few
-stand in most rows of a slice, and converting each of them took a quarter of the time a slice takes.
+The columns' own types convert the values, but a value that was met a short while ago not again: the same few
+instants stand in most rows of a slice, and converting each of them took a quarter of the time a slice takes.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -16,9 +19,12 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Text,
+    any_,
     bindparam,
     delete,
     func,
+    select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,12 +33,13 @@ from sqlmodel import SQLModel
 
 INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 STYLES = {"sqlite": "qmark", "postgresql": "format"}  # by position, which the drivers take quickest
-CHUNK = 500
 MANY = 50  # from so many rows on, COPY is worth its round trips
+CONVERTED = 4_096  # values that are remembered for each type of a statement
 OURS = "b_"  # a parameter that stands beside the column of that name
 
 Model = type[SQLModel]
 Names = tuple[str, ...]
+Line = Mapping[str, Any] | tuple[Any, ...]
 
 
 def table_of(model: Model) -> Table:
@@ -44,14 +51,17 @@ def table_of(model: Model) -> Table:
 # --- writing --------------------------------------------------------------------------------------------
 
 
-def insert(tx: Connection, model: Model, rows: Sequence[Mapping[str, Any]], unless_there: Names = ()) -> None:
-    """Insert rows; with `unless_there` (a key), those that are there already are left as they are."""
+def insert(
+    tx: Connection, model: Model, rows: Sequence[Line], columns: Names = (), unless_there: Names = ()
+) -> None:
+    """Insert rows, each by its columns' names or as a tuple of these `columns`; with `unless_there` (a key), those
+    that are there already are left as they are."""
     if not rows:
         return
     if tx.dialect.name == "postgresql" and not unless_there and len(rows) >= MANY:
-        _copy(tx, model, rows)
+        _copy(tx, model, rows, columns)
     else:
-        _many(tx, rows, _inserting, model, tuple(rows[0]), unless_there)
+        _many(tx, rows, _inserting, model, columns or tuple(rows[0]), unless_there, columns=columns)
 
 
 def upsert(
@@ -125,22 +135,24 @@ class _Prepared:
 _ready: dict[tuple[Any, ...], _Prepared] = {}
 
 
-def _many(tx: Connection, rows: Sequence[Mapping[str, Any]], build: Callable[..., Any], *of: Any) -> None:
+def _many(
+    tx: Connection, rows: Sequence[Line], build: Callable[..., Any], *of: Any, columns: Names = ()
+) -> None:
     prepared = _prepared(tx, build, *of)
-    tx.exec_driver_sql(prepared.text, list(_lines(prepared, rows)))
+    tx.exec_driver_sql(prepared.text, list(_lines(prepared, rows, columns)))
 
 
-def _copy(tx: Connection, model: Model, rows: Sequence[Mapping[str, Any]]) -> None:
+def _copy(tx: Connection, model: Model, rows: Sequence[Line], columns: Names) -> None:
     """New rows by COPY, which takes Postgres a third of the time."""
-    prepared = _prepared(tx, _inserting, model, tuple(rows[0]), ())
+    prepared = _prepared(tx, _inserting, model, columns or tuple(rows[0]), ())
     quoted = tx.dialect.identifier_preparer.quote_identifier
-    columns = ", ".join(map(quoted, prepared.parameters))
-    statement = f"copy {quoted(table_of(model).name)} ({columns}) from stdin"
+    names = ", ".join(map(quoted, prepared.parameters))
+    statement = f"copy {quoted(table_of(model).name)} ({names}) from stdin"
     driver: Any = tx.connection.driver_connection
     failure = tx.dialect.loaded_dbapi.Error
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for line in _lines(prepared, rows):
+            for line in _lines(prepared, rows, columns):
                 copy.write_row(line)
     except failure as error:
         raise DBAPIError.instance(statement, None, error, failure, dialect=tx.dialect) from error
@@ -151,25 +163,28 @@ def _prepared(tx: Connection, build: Callable[..., Any], *of: Any) -> _Prepared:
     return _ready.get(key) or _ready.setdefault(key, _compiled(build(tx.dialect.name, *of), tx.dialect))
 
 
-def _lines(prepared: _Prepared, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+def _lines(prepared: _Prepared, rows: Sequence[Line], columns: Names) -> Iterator[tuple[Any, ...]]:
     """The rows as the driver takes them."""
-    columns = []
-    for name in prepared.parameters:
-        values: list[Any] = [row[name.removeprefix(OURS)] for row in rows]
-        if convert := prepared.converters.get(name):
-            known = {value: convert(value) for value in set(values)}
-            values = [known[value] for value in values]
-        columns.append(values)
-    return zip(*columns, strict=True)
+    taken: list[Iterable[Any]] = []
+    for parameter in prepared.parameters:
+        name = parameter.removeprefix(OURS)
+        values = map(itemgetter(columns.index(name) if columns else name), rows)
+        convert = prepared.converters.get(parameter)
+        taken.append(map(convert, values) if convert else values)
+    return zip(*taken, strict=True)
 
 
 def _compiled(statement: Any, dialect: Dialect) -> _Prepared:
     style = STYLES[dialect.name]
     compiled = statement.compile(dialect=type(dialect)(paramstyle=style))  # type: ignore[call-arg]
+    kinds: dict[str, Callable[[Any], Any] | None] = {}
     converters = {}
     for name, parameter in compiled.binds.items():
-        convert = parameter.type.dialect_impl(dialect).bind_processor(dialect)
-        if convert is not None:
+        kind = repr(parameter.type)
+        if kind not in kinds:
+            convert = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            kinds[kind] = convert and lru_cache(maxsize=CONVERTED)(convert)
+        if convert := kinds[kind]:
             converters[name] = convert
     return _Prepared(str(compiled), tuple(compiled.positiontup), converters)
 
@@ -179,8 +194,21 @@ def _compiled(statement: Any, dialect: Dialect) -> _Prepared:
 
 def several(
     tx: Connection, statement: Select[Any], column: Column[Any], values: Iterable[Any]
-) -> Iterator[Row[Any]]:
-    """The rows whose column is one of many values, asked in chunks."""
+) -> Iterable[Row[Any]]:
+    """The rows whose column is one of many values. They go as one parameter: a parameter for each would cost more
+    than finding its row."""
     wanted = sorted(values)
-    for at in range(0, len(wanted), CHUNK):
-        yield from tx.execute(statement.where(column.in_(wanted[at : at + CHUNK])))
+    if not wanted:
+        return ()
+    many = wanted if tx.dialect.name == "postgresql" else json.dumps(wanted)
+    return tx.execute(statement.where(_among(tx.dialect.name, column)), {"wanted": many})
+
+
+@lru_cache(maxsize=64)
+def _among(dialect: str, column: Column[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of the values of the parameter `wanted`."""
+    if dialect == "postgresql":
+        many: Any = bindparam("wanted", type_=postgresql.ARRAY(column.type))
+        return column == any_(many)
+    one = func.json_each(bindparam("wanted", type_=Text())).table_valued("value")
+    return column.in_(select(one.c.value))

@@ -24,6 +24,7 @@ from aggregator.store import prune as pruning
 from aggregator.store.clocks import wind
 from aggregator.store.prune import Ages, Pruned
 from aggregator.store.record import record
+from aggregator.store.remembered import Remembered
 from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
 from aggregator.store.tables import (
@@ -73,6 +74,7 @@ class Store:
         self.me = lease.holder()
         self.committed: Callable[[str], None] = lambda account: None
         """Told the account after each slice that was recorded."""
+        self.remembered = Remembered()
 
     def close(self) -> None:
         """End cleanly: leave the file so that readers need no write access."""
@@ -283,10 +285,12 @@ class Store:
         aside: the slice is tried again in halves, the older one first, down to that fact alone.
         """
         try:
+            here = (account, held.account_id, held.epoch, findings, progress_made, backfill)
             with self._writing() as tx:
-                done = record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+                recorded, stands = record(tx, *here, self.remembered)
+            self.remembered.keep(stands)
             self.committed(account.name)
-            return done
+            return recorded
         except (engines.Unstorable, ValueError, ArithmeticError) as error:
             if not findings.facts:
                 raise

@@ -22,6 +22,7 @@ from aggregator.core.account import Account, Feed
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.model import Page, Request, Window
 from aggregator.store import record as records
+from aggregator.store.rows import CHANGE
 from aggregator.store.statements import insert
 from aggregator.store.store import Lease, Store
 from aggregator.store.tables import ChangeRow
@@ -80,7 +81,7 @@ def cursor_per_page() -> Iterator[None]:
 @contextmanager
 def two_transactions() -> Iterator[None]:
     write, record = records.Recording._write, Store.record
-    later: list[dict[str, Any]] = []
+    later: list[tuple[Any, ...]] = []
 
     def without_changes(self: records.Recording) -> None:
         later.extend(self.rows.changes)
@@ -92,7 +93,7 @@ def two_transactions() -> Iterator[None]:
         recorded = record(self, *arguments, **named)
         if later:
             with self._writing() as tx:
-                insert(tx, ChangeRow, later)
+                insert(tx, ChangeRow, later, CHANGE)
         return recorded
 
     with (
