@@ -32,6 +32,8 @@ pid() { prop $N MainPID; }
 status() { grep -q "^$1:[[:space:]]*$2\$" "/proc/$(pid)/status"; }
 logged() { grep -q "$1" /run/$N.log; }
 
+only() { [ "$(ls /var/lib/$N)" = "$1" ] || { ls -l /var/lib/$N; tail -n 2 /run/$N.log; return 1; }; }
+
 inside() {
     so "make install" make -s install PYTHON="$PYTHON" PIP_ARGS="${PIP_ARGS:-}"
     printf '[database]\nurl = "sqlite:////var/lib/%s/aggregator.db"\n[accounts.one]\nprovider = "telnyx"\nsecret = "credential:one"\nbase_url = "http://127.0.0.1:18080/v2"\n' $N >/etc/$N/aggregator.toml
@@ -69,7 +71,7 @@ inside() {
     so "it stops" systemctl stop $N
     so "cleanly" is $N Result success
     so "a reader reads after the stop" reader
-    so "one file is left" [ "$(ls /var/lib/$N)" = aggregator.db ]
+    so "one file is left" only aggregator.db
     so "a one-shot polls" systemctl start $N-poll@one
     so "a reader reads between one-shots" reader
     echo 'nonsense' >>/etc/$N/aggregator.toml
