@@ -256,6 +256,8 @@ class Copy:
                 continue
             if change.kind == "order_seen":
                 self.order = _texts_of(change.new)
+            elif not change.field:
+                continue  # what a row beside it means: a number that moved, an order that was asked to end
             elif change.field == "number_key":
                 self.numbers[change.number_key] = _texts_of(change.new)
             else:

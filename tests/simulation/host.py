@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
+from sqlmodel import SQLModel
 from virtual import HOST, Killed
 
 from aggregator.store import engine as engines
@@ -89,7 +90,7 @@ class Plug:
     """Where an engine tells its process of its steps; and its connections, which end with the process."""
 
     process: Process | None = None
-    connections: list[Tracked] = field(default_factory=list)
+    connections: list[Any] = field(default_factory=list)
 
     def step(self, what: str) -> None:
         if self.process is not None:
@@ -98,9 +99,11 @@ class Plug:
 
 @dataclass
 class Host:
-    """A folder in memory with one database, and two engines (their statements are compiled once for all lives)."""
+    """A folder in memory with one database, and two engines (their statements are compiled once for all lives).
+    With a `url`, the database is a Postgres with our schema: there a death is that its connections are gone."""
 
     folder: Path
+    url: str | None = None
     main: Engine = field(init=False)
     other: Engine = field(init=False)
     plugs: dict[int, Plug] = field(default_factory=dict)
@@ -109,14 +112,15 @@ class Host:
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
-        url = f"sqlite:///{self.path}"
+        url = self.url or f"sqlite:///{self.path}"
         self.main, self.other = engines.connect(url), engines.connect(url)
         for engine in (self.main, self.other):
             self._listen(engine)
-        schema.upgrade(self.main)
-        self._hang_up(self.main)
-        shutil.copyfile(self.path, self._template)
-        self._remove()
+        if self.url is None:
+            schema.upgrade(self.main)
+            self._hang_up(self.main)
+            shutil.copyfile(self.path, self._template)
+            self._remove()
         gc.collect()
         gc.freeze()
 
@@ -141,7 +145,8 @@ class Host:
 
         @event.listens_for(engine, "do_connect")
         def connect(_: Any, __: Any, ___: Any, named: dict[str, Any]) -> None:
-            named["factory"] = Tracked
+            if self.url is None:
+                named["factory"] = Tracked
 
         @event.listens_for(engine, "connect")
         def connected(connection: Any, _: Any) -> None:
@@ -162,7 +167,12 @@ class Host:
         self.pids = 100
         self.alive.clear()
         self._remove()
-        shutil.copyfile(self._template, self.path)
+        if self.url is None:
+            shutil.copyfile(self._template, self.path)
+        else:
+            with self.main.begin() as tx:
+                tx.execute(text("truncate " + ", ".join(f'"{name}"' for name in SQLModel.metadata.tables)))
+            self._hang_up(self.main)
 
     def end(self) -> None:
         """Let everything go."""
@@ -188,9 +198,10 @@ class Host:
         plug.process = None
         for connection in plug.connections:
             with suppress(sqlite3.ProgrammingError):  # it ended in good order
-                for cursor in list(connection.cursors):
+                for cursor in list(getattr(connection, "cursors", ())):
                     cursor.close()  # one left open by a death would keep its connection, and a lock
-                connection.rollback()
+                if self.url is None:
+                    connection.rollback()
             connection.close()
         plug.connections.clear()
         engine.dispose()
@@ -216,6 +227,8 @@ class Host:
 
     def copy(self, process: Process) -> None:
         """The files as they are at this instant; the log's tail as the death leaves it."""
+        if self.url is not None:
+            return
         for end in ("", "-wal"):
             here, there = Path(f"{self.path}{end}"), Path(f"{self._crashed}{end}")
             there.unlink(missing_ok=True)
@@ -247,6 +260,8 @@ class Host:
         """What the death left behind takes the place of what was."""
         for engine in (self.main, self.other):
             self._hang_up(engine)
+        if self.url is not None:
+            return
         self._remove()
         for end in ("", "-wal"):
             there = Path(f"{self._crashed}{end}")

@@ -47,6 +47,7 @@ from aggregator.systemd import Notifier
 
 KEY = "KEY-OF-THE-SIMULATION-CANARY"
 CANARIES = (b"canary", b"pin 4321", KEY.lower().encode())
+DEADLY = 15  # of so many lives one is nothing but deaths
 MOST_STARTS, MOST_MEDDLING = 40, 10
 START = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -102,6 +103,7 @@ class Life:
     promises: Promises = field(init=False)
 
     def __post_init__(self) -> None:
+        self.deadly |= self.seed % DEADLY == 0
         self.rng = random.Random(f"{self.seed}/life")
         self.plan = plan(random.Random(f"{self.seed}/plan"), self.days)
         self.time = Time(START + self.rng.random() * 300 * DAY)
@@ -122,7 +124,7 @@ class Life:
         self.running: Process | None = None
         self.polling_since: datetime | None = None
         self.zombie: tuple[str, Any] | None = None
-        self.lying = self.spoiled = False
+        self.spoiled = False
         self.agenda: list[tuple[datetime, int, Callable[[], None]]] = []
         self.planned = 0
         self.loop: Loop | None = None
@@ -286,7 +288,7 @@ class Life:
             self.kills += 1
             self.host.reboot()
         with self.host.unwatched() as db:
-            if killed:
+            if killed and self.host.url is None:
                 if [row[0] for row in db.execute(text("pragma integrity_check"))] != ["ok"]:
                     self.promises.say("P3", "the file is damaged")
                 if process.way == LOST:
@@ -332,7 +334,7 @@ class Life:
         self.faults.clear()
         self.faults.set_all({**self.plan.knobs, **weather.knobs})
         self.provider.broken = weather.broken
-        self.lying = weather.lies
+        self.promises.honest = not weather.lies
         self.spoiled |= weather.spoils
 
     def _clocks(self, up: timedelta) -> None:
@@ -405,7 +407,7 @@ class Life:
             self.promises.say("P10", f"{polled.account}: {polled.trouble}")
         for outcome in polled.outcomes:
             if outcome.complete:
-                self.promises.swept_at(db, (polled.account, outcome.feed), began, not self.lying)
+                self.promises.swept_at(db, (polled.account, outcome.feed), began)
 
     def _regular(self, name: str, now: datetime) -> None:
         """A feed that is due is polled soon, whatever the clock does."""
@@ -540,7 +542,7 @@ class Life:
                     )
         store.close()
         self.host.exit(process)
-        self._secrets()
+        self._secrets(after)
         return after
 
     def _whole(self, store: Store, name: str) -> Polled:
@@ -554,8 +556,9 @@ class Life:
             for name in names
         }
 
-    def _secrets(self) -> None:
-        body = self.host.path.read_bytes().lower()
+    def _secrets(self, tables: dict[str, list[str]]) -> None:
+        body = str(tables).encode() if self.host.url else self.host.path.read_bytes()
+        body = body.lower()
         for canary in CANARIES:
             if canary in body:
                 self.promises.say("P12", f"the database holds {canary!r}")

@@ -22,6 +22,7 @@ from aggregator.core.standing import COPIED, NUMBER_FIELDS, ORDER_FIELDS
 from aggregator.simulator.things import Event, Order
 
 FEEDS = {"porting_events": "in", "portout_events": "out"}
+NEVER = datetime.min.replace(tzinfo=UTC)
 Cursor = tuple[str, str]
 """An account and one of its feeds."""
 
@@ -29,7 +30,7 @@ Cursor = tuple[str, str]
 @dataclass
 class Promises:
     """What was promised to the readers of one database. `lookback`: how late an event may be listed and still
-    has to be stored."""
+    has to be stored; `honest`: whether the provider lists all that it has."""
 
     provider: Provider
     accounts: Mapping[str, Account]
@@ -40,6 +41,7 @@ class Promises:
     swept: dict[Cursor, tuple[datetime, datetime]] = field(default_factory=dict)
     known: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
+    honest: bool = True
     checked: int = 0
 
     def say(self, promise: str, what: str) -> None:
@@ -77,7 +79,7 @@ class Promises:
             self.say("P4", f"the cursor of {feed} stands at {cursor}, which no provider ever said")
         moved = (*feed, cursor) not in self.known
         if moved and polling_since is not None:
-            self.known[(*feed, cursor)] = polling_since
+            self.known[(*feed, cursor)] = polling_since if self.honest else NEVER
         since = self.known.get((*feed, cursor))
         if since is not None:
             self._stored("P3", db, feed, since, at)
@@ -95,13 +97,13 @@ class Promises:
             for entry in line.history
         }
 
-    def swept_at(self, db: Connection, feed: Cursor, began: datetime, honest: bool) -> None:
+    def swept_at(self, db: Connection, feed: Cursor, began: datetime) -> None:
         """A sweep that began then is over, and complete. It is frozen at the time that the provider tells, or
         at ours where it tells none. Where the provider did not list all there was, what is not stored now may
         be lost."""
         if feed[1] not in FEEDS:
             return
-        if honest:
+        if self.honest:
             faults = self.provider.world.faults
             told = (
                 timedelta(seconds=faults.date_skew_s)

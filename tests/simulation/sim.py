@@ -20,7 +20,7 @@ def main() -> int:
     options.add_argument("--days", type=float, default=5.0, help="days of each life")
     options.add_argument("--minutes", type=float, default=0.0, help="begin no more lives after so long")
     said = options.parse_args()
-    began, outcomes = time.monotonic(), list[Outcome]()
+    began, outcomes, commit = time.monotonic(), list[Outcome](), _commit()
     ends = began + said.minutes * 60 if said.minutes else None
     for outcome in _all(said.first, said.seeds, said.days, ends):
         outcomes.append(outcome)
@@ -36,7 +36,7 @@ def main() -> int:
     failing = sum(bool(outcome.wrong) for outcome in outcomes)
     polls, kills = sum(one.polls for one in outcomes), sum(one.kills for one in outcomes)
     _say(
-        f"| {datetime.now(UTC):%Y-%m-%d} | {_commit()} | {len(outcomes)} seeds from {said.first} | {said.days:g} days"
+        f"| {datetime.now(UTC):%Y-%m-%d} | {commit} | {len(outcomes)} seeds from {said.first} | {said.days:g} days"
         f" | {polls} polls, {kills} kills, {sum(one.meddled for one in outcomes)} second processes,"
         f" {sum(one.fenced for one in outcomes)} fenced, {sum(one.changes for one in outcomes)} changes"
         f" | {failing} violations | {time.monotonic() - began:.0f} s |"
