@@ -143,6 +143,7 @@ class Daemon:
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
+        await self._wait_for_desk(self.limits.closing_s)
         try:
             await asyncio.wait_for(self._at_desk(self._release), self.limits.closing_s)
         except TimeoutError:  # a database that hangs
@@ -158,6 +159,12 @@ class Daemon:
         if self.polls:
             await asyncio.wait(set(self.polls.values()), timeout=seconds)
         return not self.polls
+
+    async def _wait_for_desk(self, seconds: float) -> None:
+        """A connection that is still in use would keep a SQLite file in WAL mode."""
+        end = time.monotonic() + seconds
+        while self.at_desk and time.monotonic() < end:
+            await asyncio.sleep(0.02)
 
     def _release(self) -> None:
         for lease in self.leases.values():

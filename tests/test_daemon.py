@@ -75,6 +75,30 @@ def test_it_polls_what_is_due_and_ends_cleanly(simulate: Callable[..., Running],
     assert not (service.folder / "aggregator.db-wal").exists()
 
 
+SLOW_LOOKS = """
+import time
+from aggregator.store import Store
+agenda = Store.agenda
+def slow(self):
+    with self.engine.connect() as connection:
+        connection.exec_driver_sql("select 1")
+        time.sleep(0.7)
+    return agenda(self)
+Store.agenda = slow
+"""
+
+
+def test_a_stop_waits_for_whoever_still_has_the_file_open(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    """A connection of our own that is in use would keep the file from leaving WAL mode."""
+    service = started(simulate("--orders", "1", "--speed", "0"), limits="tick_s=0.05", fault=SLOW_LOOKS)
+    service.hears("READY=1")
+    service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+    assert service.end() == 0
+    assert not (service.folder / "aggregator.db-wal").exists()
+
+
 def test_sigterm_ends_it_although_the_provider_hangs(
     simulate: Callable[..., Running], started: Start
 ) -> None:
