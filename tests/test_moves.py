@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from generated import Copy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made import account, hour
+from sqlalchemy.event import listen
 from stored import Desk, desk, event, look, wants
 
 from aggregator.cli.history import history, read
@@ -388,3 +390,20 @@ def test_moves_are_told_once_and_all_tables_end_equal_in_every_order_of_arrival(
                     assert (mine["state"], mine["removed_at"]) == (row["state"], row["removed_at"])
             ends.append(stands(acme))
     assert ends[0] == ends[1]
+
+
+def test_asking_for_open_questions_does_not_walk_the_accounts_orders(tmp_path: Path) -> None:
+    with desk(f"sqlite:///{tmp_path / 'plan.db'}") as here:
+        asked: list[str] = []
+        listen(here.store.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+        here.store.list_again(here.lease, Direction.PORT_IN)
+        queries = [query for query in asked if query.startswith("SELECT")]
+        with here.store.engine.connect() as connection:
+            steps = [
+                row.detail
+                for query in queries
+                for row in connection.exec_driver_sql(
+                    f"explain query plan {query}", (1, "port_in", 1, 0)[: query.count("?")]
+                )
+            ]
+        assert len(queries) == 2 and not [step for step in steps if "ix_port_order_account_id" in step]

@@ -244,12 +244,11 @@ class Moves:
 def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
     """Whether a number came or went since the last complete list of its direction, so that the next tells more."""
     number, order = table_of(NumberRow), table_of(OrderRow)
-    query = (
-        select(func.max(number.c.unsettled_at))
-        .join(order, order.c.id == number.c.order_pk)
-        .where(number.c.unsettled_at.is_not(None))
-        .where(order.c.account_id == account_id, order.c.direction == direction)
+    # The few numbers first: as a join, SQLite would begin with every order of the account, at each poll.
+    ours = select(order.c.id).where(
+        order.c.id == number.c.order_pk, order.c.account_id == account_id, order.c.direction == direction
     )
+    query = select(func.max(number.c.unsettled_at)).where(number.c.unsettled_at.is_not(None), ours.exists())
     newest = tx.execute(query).scalar()
     if newest is None:
         return False
