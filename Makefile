@@ -3,11 +3,12 @@ HASHED := --require-hashes --only-binary :all:
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check kills bench lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
+	@echo "make kills   the real daemon, killed with SIGKILL ROUNDS times (2000; about two seconds each), truth checked after each"
 	@echo "make bench   how fast it takes history in, one JSON line for each figure"
 	@echo "make lock    pin the dependencies anew (maintainers; needs uv)"
 
@@ -22,6 +23,10 @@ check: .venv/.test
 	.venv/bin/ruff check aggregator tests bench
 	.venv/bin/mypy
 	$(MAKE) --no-print-directory test
+
+ROUNDS ?= 2000
+kills: .venv/.test
+	.venv/bin/python tests/kills.py --rounds $(ROUNDS) $(ARGS)
 
 bench: .venv/.test
 	.venv/bin/python bench/backfill.py

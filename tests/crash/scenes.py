@@ -150,7 +150,7 @@ def dead(number: int) -> str:
 
 
 def _telnyx(
-    orders: int, seed: int, over: timedelta = 4 * DAY, poison: bool = False, **knobs: float
+    orders: int, seed: int, over: timedelta = 4 * DAY, poison: bool = False, late: float = 0, empty: float = 0
 ) -> Telnyx:
     world = Telnyx(seed, Knobs(late, empty, split=0, many_numbers=0))
     world.fill(orders, 1, over)
