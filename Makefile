@@ -7,12 +7,13 @@ FIRST ?= 1
 DAYS ?= 5
 MINUTES ?= 0
 
-.PHONY: help demo test check sim bench audit wheels install uninstall lock clean
+.PHONY: help demo test check sim kills bench audit wheels install uninstall lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make sim     lives drawn from seeds, all faults in them, held against the truth (SEEDS=300 DAYS=5 FIRST=1)"
+	@echo "make kills   the real daemon, killed with SIGKILL ROUNDS times (2000; about two seconds each), truth checked after each"
 	@echo "make bench   how fast it takes history in, and what idle polls cost, one JSON line for each figure"
 	@echo "make audit   are there known vulnerabilities in what the locks pin? asks the Python advisory database"
 	@echo "make install    as root: the program, its units and an example configuration; again: an upgrade"
@@ -33,6 +34,10 @@ check: .venv/.test
 
 sim: .venv/.test
 	@PYTHONPATH=tests .venv/bin/python tests/simulation/sim.py --seeds $(SEEDS) --first $(FIRST) --days $(DAYS) --minutes $(MINUTES)
+
+ROUNDS ?= 2000
+kills: .venv/.test
+	.venv/bin/python tests/kills.py --rounds $(ROUNDS) $(ARGS)
 
 bench: .venv/.test
 	.venv/bin/python bench/backfill.py

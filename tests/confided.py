@@ -198,8 +198,12 @@ def leading_to(planter: Planter) -> tuple[str, list[Any]]:
             return "/porting_orders", [body["data"]]
         case ["portouts", id]:
             return "/portouts", [body["data"]]
-        case ["porting_orders", id, "comments"]:
+        case ["porting_orders", id, "comments" | "action_requirements"]:
             return "/porting_orders", [{"id": id, "status": {"value": "exception"}}]
+        case ["porting_orders", id, "activation_jobs"]:
+            settings = {"fast_port_eligible": True, "foc_datetime_actual": "2026-06-20T15:00:00Z"}
+            fast = {"id": id, "status": {"value": "foc-date-confirmed"}, "activation_settings": settings}
+            return "/porting_orders", [fast]
         case ["portouts", id, "comments"]:
             return "/portouts/events", [{**_bare("new_comment", "0003", ""), "portout_id": id}]
         case ["porting_phone_numbers"]:

@@ -38,7 +38,7 @@ VERBS = (
         "events",
         "feeds",
     ),
-    *("accounts", "unknown", "quarantine", "show x", "number +13035550160", "replay --dry-run", "run"),
+    *("accounts", "unknown", "quarantine", "show x", "number +13035550160", "replay --dry-run"),
     *("backfill telnyx-main --since 1d", "event telnyx-main x", "cancel x", "db upgrade", "db check"),
     *("db backup copy.db", "db restored", "db grant-reader reader"),
 )
@@ -90,6 +90,16 @@ def test_no_verb_prints_it(tmp_path: Path, postgres_url: str, wrong: str, lies: 
     assert PASSWORD not in done.stdout + done.stderr
     assert "4711" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr and "internal.error" not in done.stderr
+
+
+def test_the_daemon_that_waits_for_its_database_does_not_print_it(
+    simulate: Callable[..., Running], started: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "url").touch(0o600)
+    (tmp_path / "url").write_text(URLS["wrong host"].format(PASSWORD))
+    service = started(simulate("--orders", "3"), TOML.replace("sqlite:///aggregator.db", "file:url"))
+    assert "127.0.0.1" in service.logged("database.waiting")["error"]
+    assert PASSWORD not in "".join(service.lines)
 
 
 def test_neither_a_command_line_nor_the_environment_of_the_daemon_holds_a_secret(

@@ -22,6 +22,7 @@ from sqlalchemy import Engine, event
 @event.listens_for(Engine, "commit")
 def linger(connection):
     if os.path.exists(os.environ["LINGER"]):
+        os.unlink(os.environ["LINGER"])
         open(os.environ["LINGER"] + ".now", "w").close()
         time.sleep(1)
 """
@@ -51,7 +52,6 @@ def test_sigterm_in_the_middle_of_a_commit_leaves_it_whole(
     behind = "select count(*) from v1_feeds f where f.cursor_at is not null and f.cursor_at > ("
     behind += "select max(occurred_at) from v1_events e)"
     assert service.query(behind) == [(0,)]
-    linger.unlink()
     again = started(sim, limits="tick_s=0.2", fault=SLOW_COMMIT, LINGER=str(linger))
     again.hears("READY=1")
     again.until(f"select count(*) = {events_of(sim)} from v1_events")
