@@ -34,6 +34,7 @@ from aggregator.systemd import Notifier
 if TYPE_CHECKING:
     from aggregator.fetch import Fetcher
     from aggregator.store import Store
+    from aggregator.store.prune import Pruned
     from aggregator.store.store import Lease
 
 T = TypeVar("T")
@@ -45,10 +46,15 @@ class Limits:
     """The daemon's own times, in seconds; tests shorten them."""
 
     tick_s: float = 1.0
+    prune_s: float = 1.0  # between two small steps of retention
     renew_s: float = 5.0
+    look_s: float = 5.0  # how often the supervisor looks whether the scheduler ticks
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
-    poll_s: float = 1_800.0  # a poll that takes longer hangs
+    poll_s: float = (
+        1_800.0  # a poll that records nothing for so long hangs: a sweep and its repetition end before
+    )
+    wal_s: float = 60.0  # how often SQLite's log is looked at
     probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
     grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM
     closing_s: float = 3.0  # and for so long once their connections are closed
@@ -59,7 +65,8 @@ LIMITS = Limits()
 
 
 class Daemon:
-    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock."""
+    """One running service. `load` reads the configuration again for SIGHUP; `clock` is the wall clock; `count` is
+    told of each poll and how long it took."""
 
     def __init__(
         self,
@@ -69,7 +76,9 @@ class Daemon:
         notifier: Notifier,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         limits: Limits | None = None,
+        count: Callable[[Polled, float], None] = lambda polled, seconds: None,
     ) -> None:
+        self.count = count
         self.store, self.load, self.notifier, self.clock = store, load, notifier, clock
         self.limits = limits = limits or LIMITS
         self.config = config
@@ -77,7 +86,8 @@ class Daemon:
         self.fetchers: dict[str, Fetcher] = {}
         self.leases: dict[str, Lease] = {}
         self.polls: dict[str, asyncio.Task[None]] = {}
-        self.since: dict[str, float] = {}
+        self.since: dict[str, float] = {}  # when each poll began, or last recorded something
+        store.committed = self._goes_on
         self.resting: dict[str, float] = {}
         self.failing: dict[str, str] = {}
         self.held_elsewhere: set[str] = set()
@@ -85,17 +95,20 @@ class Daemon:
         self.stopping = asyncio.Event()
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="poll")
         self.desk = ThreadPoolExecutor(4, thread_name_prefix="desk")  # our own work never queues behind polls
+        self.at_desk: set[object] = set()  # what is being worked on there
         self.scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
-        self.ticked = self.probed = time.monotonic()
-        self.probing: asyncio.Task[None] | None = None
+        self.ticked = self.asked = time.monotonic()
+        self.probing: asyncio.Task[None] | None = None  # the database, asked whether it is there
         self.polled = self.changed = 0
+        self.pruned: Pruned | None = None
+        self.pruning = asyncio.Lock()
 
     # --- start and stop ---------------------------------------------------------------------------------
 
     async def run(self) -> bool:
-        """Serve until SIGTERM or SIGINT; returns whether every poll had ended by then."""
+        """Serve until SIGTERM or SIGINT; returns whether every thread has ended."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stopping.set)
@@ -105,8 +118,12 @@ class Daemon:
         self.scheduler.add_job(
             self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
         )
+        self.scheduler.add_job(
+            self.prune, IntervalTrigger(seconds=self.limits.prune_s, timezone=UTC), id="prune"
+        )
         self.scheduler.start()
-        helpers = [loop.create_task(work()) for work in (self._keep_leases, self._supervise, self._watchdog)]
+        works = (self._keep_leases, self._keep_wal_short, self._supervise, self._watchdog)
+        helpers = [loop.create_task(work()) for work in works]
         self.notifier.ready(f"polling {len(self.accounts)} accounts")
         log.info("daemon.started", accounts=len(self.accounts))
         await self.stopping.wait()
@@ -121,15 +138,21 @@ class Daemon:
         for fetch in self.fetchers.values():
             fetch.close()
         ended = await self._wait_for_polls(self.limits.closing_s)
+        with suppress(TimeoutError):  # a step under way is let end too
+            await asyncio.wait_for(self.pruning.acquire(), self.limits.closing_s)
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
-        with suppress(TimeoutError, StoreError):
+        try:
             await asyncio.wait_for(self._at_desk(self._release), self.limits.closing_s)
+        except TimeoutError:  # a database that hangs
+            ended = False
+        except StoreError as error:
+            log.warning("daemon.not_released", error=str(error))
         for pool in (self.pool, self.desk):
             pool.shutdown(wait=False, cancel_futures=True)
         log.info("daemon.stopped", whole=ended)
-        return ended
+        return ended and not self.at_desk
 
     async def _wait_for_polls(self, seconds: float) -> bool:
         if self.polls:
@@ -150,6 +173,8 @@ class Daemon:
             config = await self._at_desk(self.load)
             if config.database != self.config.database:
                 log.warning("reload.database", advice="restart the daemon to use another database")
+            if config.http != self.config.http:
+                log.warning("reload.http", advice="restart the daemon to serve on another address")
             await self._at_desk(self._adopt, config)
             log.info("reload.done", accounts=len(self.accounts))
         except (ConfigError, StoreError) as error:
@@ -234,9 +259,16 @@ class Daemon:
         fetch.refresh()
         return poll_once(account, self.store, hold, fetch, self.clock, due=True)
 
+    def _goes_on(self, account: str) -> None:
+        """A poll has recorded a slice; called in its thread."""
+        if account in self.since:
+            self.since[account] = time.monotonic()
+
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
+        began = self.since.get(polled.account)
+        self.count(polled, time.monotonic() - began if began is not None else 0.0)
         recorded = polled.recorded
         self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
@@ -253,6 +285,27 @@ class Daemon:
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
         )
+
+    # --- retention --------------------------------------------------------------------------------------
+
+    async def prune(self) -> None:
+        """One small step of the walk that is due, between the commits of polls. The database knows how far it is."""
+        ages = self.config.retention
+        if self.stopping.is_set() or not any(vars(ages).values()):
+            return
+        try:
+            async with self.pruning:
+                step = await self._guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+        except Exception:
+            log.exception("prune.crashed", advice="nothing is removed any more until the next start")
+            self.scheduler.remove_job("prune")
+            return
+        if step is None:
+            return
+        self.pruned = step if self.pruned is None else self.pruned + step
+        if step.done:
+            log.info("prune.done", removed=str(self.pruned))
+            self.pruned = None
 
     # --- leases -----------------------------------------------------------------------------------------
 
@@ -278,11 +331,29 @@ class Daemon:
                 self.held_elsewhere.add(name)
                 log.warning("account.held", account=name, error="held by another process; waiting for it")
 
+    async def _keep_wal_short(self) -> None:
+        """A reader that sits in a transaction lets SQLite's log grow: said once when it starts and once when
+        it ends."""
+        known = None
+        while True:
+            await asyncio.sleep(self.limits.wal_s)
+            wrong = await self._at_desk(self._shorten_wal)
+            if wrong and not known:
+                log.warning("database.wal_grows", error=wrong)
+            elif known and not wrong:
+                log.info("database.wal_short")
+            known = wrong
+
+    def _shorten_wal(self) -> str | None:
+        with suppress(StoreError):  # an outage is told by whoever needs the database
+            return self.store.shorten_wal()
+        return None
+
     # --- health -----------------------------------------------------------------------------------------
 
     async def _supervise(self) -> None:
         """Wake a scheduler that has stopped ticking: the wall clock was set back, or its timer died."""
-        pause = min(5.0, self.limits.silent_s / 6)
+        pause = min(self.limits.look_s, self.limits.silent_s / 6)
         known = 0.0  # the tick after which it fell silent, when that was last said
         while True:
             await asyncio.sleep(pause)
@@ -308,22 +379,23 @@ class Daemon:
             await asyncio.sleep(interval / 3)
 
     def is_alive(self) -> bool:
-        """Whether the scheduler ticks, no poll hangs, and the database answers or fails quickly. An outage of
-        a provider or of the database is no reason to be restarted: that would heal neither."""
+        """Whether the scheduler ticks, no poll hangs, and the database answered or failed quickly when it was
+        asked. An outage of a provider or of the database is no reason to be restarted: that would heal neither."""
         now, limits = time.monotonic(), self.limits
         ticking = now - self.ticked < limits.silent_s
         hanging = [name for name, since in self.since.items() if now - since > limits.poll_s]
-        return ticking and not hanging and now - self.probed < limits.probe_s
+        owing = self.probing is not None and not self.probing.done() and now - self.asked > limits.probe_s
+        return ticking and not hanging and not owing
 
     def _probe(self) -> None:
         """Ask the database whether it is there, in a thread of its own; its answer or its error both count."""
         if self.probing is None or self.probing.done():
+            self.asked = time.monotonic()
             self.probing = asyncio.create_task(self._probe_once())
 
     async def _probe_once(self) -> None:
         with suppress(StoreError):
             await self._at_desk(self.store.probe)
-        self.probed = time.monotonic()
 
     # --- threads ----------------------------------------------------------------------------------------
 
@@ -343,10 +415,18 @@ class Daemon:
 
     def _at_desk(self, work: Callable[..., T], *arguments: Any) -> Awaitable[T]:
         """Work of our own, in a thread that no poll can occupy."""
-        return asyncio.get_running_loop().run_in_executor(self.desk, work, *arguments)
+
+        def job() -> T:
+            self.at_desk.add(token := object())
+            try:
+                return work(*arguments)
+            finally:
+                self.at_desk.discard(token)
+
+        return asyncio.get_running_loop().run_in_executor(self.desk, job)
 
 
 def serve(daemon: Daemon) -> None:
-    """Run a daemon to its end. A poll that could not be ended does not keep the process."""
+    """Run a daemon to its end. A poll, or a database, that could not be ended does not keep the process."""
     if not asyncio.run(daemon.run()):
         os._exit(0)

@@ -25,6 +25,10 @@ class Notifier:
         """One line for `systemctl status`."""
         self._tell(f"STATUS={status}")
 
+    def waiting(self, status: str, seconds: float) -> None:
+        """Not ready yet, and that is as it should be for so long from now on."""
+        self._tell(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}", f"STATUS={status}")
+
     def reloading(self) -> None:
         """A new configuration is being read; `ready` ends it."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")

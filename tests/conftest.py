@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import service
 
 from aggregator.cli import main
 from aggregator.simulator import Running, start
@@ -91,6 +92,13 @@ def simulate() -> Iterator[Callable[..., Running]]:
     """Starts stand-ins with the options of `porting-aggregator simulate`; they end with the test."""
     with ExitStack() as stack:
         yield lambda *arguments: stack.enter_context(start(*arguments))
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[service.Start]:
+    """Starts daemons in the test's folder; they end with the test."""
+    with service.starting(tmp_path) as start:
+        yield start
 
 
 def _administer(address: str, statement: str) -> None:

@@ -34,6 +34,7 @@ from aggregator.core.model import (
     References,
     Source,
     Status,
+    Task,
     Vocabulary,
     Whole,
     Word,
@@ -76,6 +77,7 @@ KINDS = (
     Kind("fonedynamics", Direction.PORT_IN, AU, own_statuses=True, silent=True),
 )
 _WORDS = {kind.provider: account(kind.provider).words for kind in KINDS}
+TASKS = (Vocabulary.ACTIVATION_JOB, Vocabulary.ACTION_REQUIREMENT)
 _HOURS = st.integers(0, 6)
 _days = st.integers(1, 3).map(lambda day: Moment(date(2026, 7, day)))
 _texts = st.sampled_from(("PO-1", "PO-2"))
@@ -108,15 +110,14 @@ def side_words(kind: Kind, vocabulary: Vocabulary) -> st.SearchStrategy[Word]:
 
 @cache
 def _numbers(kind: Kind, raw: str) -> st.SearchStrategy[NumberSaid]:
-    required = st.sampled_from(("requirement-info-pending", "approved"))
     return st.builds(
         NumberSaid,
         st.just(raw),
         status=_or_not(statuses(kind)) if kind.own_statuses else st.just(NOT_TOLD),
         activation=_or_not(side_words(kind, Vocabulary.ACTIVATION)),
-        requirement=_or_not(required, None),
-        portability=_or_not(st.sampled_from(("pending", "confirmed")), None),
-        carrier_status=_or_not(st.sampled_from("12"), None) if kind.own_statuses else st.just(NOT_TOLD),
+        requirement=_or_not(side_words(kind, Vocabulary.REQUIREMENT)),
+        portability=_or_not(side_words(kind, Vocabulary.PORTABILITY)),
+        carrier_status=_or_not(side_words(kind, Vocabulary.CARRIER_STATUS)),
     )
 
 
@@ -125,6 +126,24 @@ def number_lists(draw: st.DrawFn, kind: Kind, whole: bool | None = None) -> Part
     """Some of an order's numbers, or all of them as the provider lists them at that moment."""
     said = [draw(_numbers(kind, raw)) for raw in kind.numbers if draw(st.booleans())]
     return (Whole if (draw(st.booleans()) if whole is None else whole) else Partial)(tuple(said))
+
+
+@cache
+def tasks(kind: Kind, task: Vocabulary) -> st.SearchStrategy[Task]:
+    """An activation job or an action requirement."""
+    moments = st.one_of(st.none(), _HOURS.map(hour))
+    ids, words = st.sampled_from(("t1", "t2")), side_words(kind, task)
+    return st.builds(
+        Task,
+        ids,
+        st.just(task),
+        words,
+        _texts,
+        moments,
+        moments,
+        is_ours=st.booleans(),
+        made_at=moments,
+    )
 
 
 @cache
@@ -148,6 +167,8 @@ def snapshots(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
             "references": st.builds(References, customer=_or_not(_texts, None)),
             "activation": side_words(kind, Vocabulary.ACTIVATION),
             "numbers_total": st.integers(0, 60),
+            "requirements_met": st.booleans(),
+            "task": st.sampled_from(TASKS).flatmap(lambda kinds: tasks(kind, kinds)),
         },
     )
     return _mostly(there, {"deleted": True})
@@ -235,6 +256,8 @@ class Copy:
                 continue
             if change.kind == "order_seen":
                 self.order = _texts_of(change.new)
+            elif not change.field:
+                continue  # what a row beside it means: a number that moved, an order that was asked to end
             elif change.field == "number_key":
                 self.numbers[change.number_key] = _texts_of(change.new)
             else:

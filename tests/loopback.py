@@ -1,17 +1,30 @@
 """A server on loopback that answers as it is told, byte by byte, and remembers what it was asked."""
 
+import atexit
+import shutil
 import socket
 import ssl
 import struct
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self, TypeAlias
 
-TLS = Path(__file__).parent / "fixtures" / "tls"
-CA = str(TLS / "ca.pem")
+from trustme import CA
+
+NAMES = {
+    "here": ("127.0.0.1", "localhost"),
+    "elsewhere": ("elsewhere.example.com",),
+    "expired": ("127.0.0.1",),
+}
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+authority = cache(CA)
+"""A certificate authority of this process, which nobody knows who was not told of it."""
 
 Connection = socket.socket
 Reply: TypeAlias = "bytes | Callable[[Loopback, Connection], None]"
@@ -24,10 +37,22 @@ def reply(status: int = 200, body: bytes = b'{"data": []}', /, **headers: str) -
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
+@cache
+def ca_file() -> str:
+    """The file with the authority's certificate, for whoever is to trust it."""
+    folder = Path(tempfile.mkdtemp(prefix="pa-ca-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    authority().cert_pem.write_to_path(folder / "ca.pem")
+    return str(folder / "ca.pem")
+
+
+@cache
 def context(certificate: str) -> ssl.SSLContext:
-    """The server's side of TLS, with one of the certificates beside the authority."""
+    """The server's side of TLS, with one of the authority's certificates."""
     found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    found.load_cert_chain(TLS / f"{certificate}.pem")
+    until = LONG_AGO + timedelta(days=1) if certificate == "expired" else None
+    issued = authority().issue_cert(*NAMES[certificate], not_before=LONG_AGO, not_after=until)
+    issued.configure_cert(found)
     return found
 
 

@@ -29,6 +29,7 @@ from aggregator.core.model import (
     Part,
     Reading,
     State,
+    Vocabulary,
     Window,
 )
 from aggregator.core.normalise import folded, normalise, unknown
@@ -152,9 +153,11 @@ def test_no_expected_file_is_left_without_its_recording() -> None:
 
 @every_recording
 def test_every_word_is_mapped(recording: Recording) -> None:
+    """But for a carrier's own codes behind a provider that has no key to them."""
     own = recording.account
     facts = [normalise(fact, own.words) for fact in recording.read().facts]
-    assert [word for fact in facts for word in unknown(fact)] == []
+    words = [word for fact in facts for word in unknown(fact) if word[0] is not Vocabulary.CARRIER_STATUS]
+    assert words == []
 
 
 @every_recording

@@ -429,7 +429,7 @@ Acme Dental: port-in of 2 numbers at Telnyx
   support key    sr_ac3e00
   stands         exception since Mon 08 Jun 2026 16:45 UTC (Telnyx says “exception”)
   waits          for us since Mon 08 Jun 2026 16:45 UTC: number does not belong to the account \
-(about PHONE_NUMBER_MISMATCH)
+(about PHONE_NUMBER_MISMATCH); required documents are missing
   deadline       Mon 22 Jun 2026 16:45 UTC, then the provider is said to cancel it, if nobody answers
   stuck          since Thu 11 Jun 2026 16:45 UTC: longer exception than is usual
   FOC confirmed  Fri 12 Jun 2026 15:00 UTC, not firm, moved 1 ×
@@ -467,11 +467,13 @@ now waits for the losing carrier
   Thu 04 Jun 2026 08:00 UTC  seen at Telnyx: “submitted” → “foc-date-confirmed” = with carrier → scheduled; \
 now waits for nobody; FOC date confirmed: Wed 10 Jun 2026 15:00 UTC; customer's group: Group-456; \
 group at the provider: pr_123abc; losing carrier: Unreal Communications; gaining carrier: Telnyx; \
-messaging: not applicable; numbers in all: 0 → 2; +12025550130, +12025550131: added
+messaging: not applicable; numbers in all: 0 → 2; required documents: missing; \
++12025550130, +12025550131: added
   Fri 05 Jun 2026 08:00 UTC  seen at Telnyx: FOC date confirmed: Wed 10 Jun 2026 15:00 UTC → \
 Fri 12 Jun 2026 15:00 UTC [some time after Thu 04 Jun 2026 08:00 UTC]
   Mon 08 Jun 2026 16:45 UTC  Telnyx: “foc-date-confirmed” → “exception” = scheduled → exception \
-(a step back); now waits for us: number does not belong to the account (about PHONE_NUMBER_MISMATCH)
+(a step back); now waits for us: number does not belong to the account (about PHONE_NUMBER_MISMATCH); \
+required documents are missing
 """
 
 
@@ -604,7 +606,7 @@ def known_after(config: Path, url: str) -> list[str]:
 def test_pasting_the_lines_offered_for_unknown_words_makes_each_of_them_known(run: Run, own: Path) -> None:
     code, out, err = run(own, "unknown")
     assert code == 0
-    assert len(out.splitlines()) == 1 + 6
+    assert len(out.splitlines()) == 1 + 7
     assert str(own) in err
     with own.open("a", encoding="utf-8") as file:
         file.write(pasted(err))
@@ -637,7 +639,7 @@ def test_a_word_that_is_explained_since_the_last_poll_says_so_in_place_of_its_li
     more += '[accounts.telnyx-main.statuses.reason]\nMOON_IN_CANCER = "other"\n'
     own.write_text(own.read_text("utf-8") + more, encoding="utf-8")
     code, out, err = run(own, "unknown")
-    assert (code, len(out.splitlines())) == (0, 1 + 6)
+    assert (code, len(out.splitlines())) == (0, 1 + 7)
     explained, _, offered = err.partition("\nTo explain a word")
     counts = "is explained in the configuration; counts from the next poll"
     assert set(explained.splitlines()) == {
@@ -651,7 +653,7 @@ def test_a_word_that_is_explained_since_the_last_poll_says_so_in_place_of_its_li
 def test_where_every_word_is_explained_there_is_nothing_to_paste(run: Run, own: Path) -> None:
     own.write_text(own.read_text("utf-8") + pasted(run(own, "unknown")[2]), encoding="utf-8")
     err = run(own, "unknown")[2]
-    assert len(err.splitlines()) == 6
+    assert len(err.splitlines()) == 7
     assert "paste" not in err
 
 

@@ -1,45 +1,38 @@
 """The daemon as a real process against the stand-ins, and its decisions with a clock of the test's own."""
 
+import http.client
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import filled
+import psycopg
 import pytest
+from made import NOW
+from service import ALL_THERE, PATIENCE_S, TOML, Start, events_of
+from sqlalchemy import make_url
+from stored import desk, look
 
+from aggregator import daemon, providers
+from aggregator.config import load
+from aggregator.core.model import Page, Request
+from aggregator.once import Verdict
 from aggregator.simulator import Running
+from aggregator.systemd import Notifier
 
-PATIENCE_S = 30.0  # how long a test waits for what must come; never how long it takes
-
-TOML = """
-[database]
-url = "sqlite:///aggregator.db"
-[accounts.telnyx-main]
-provider = "telnyx"
-secret = "file:telnyx.key"
-base_url = "{base}"
-[accounts.telnyx-main.feeds]
-porting_events = {{ every = "1s", start = "90d" }}
-portout_events = {{ every = "1s", start = "90d" }}
-"""
-
-RUN = """
-import sys
-from aggregator import daemon
-from aggregator.cli import main
-daemon.LIMITS = daemon.Limits({limits})
-{fault}
-sys.exit(main())
-"""
 TIMER_DIES = """
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 process, calls = AsyncIOScheduler._process_jobs, []
@@ -54,109 +47,15 @@ CLOCK_STEPS_BACK = """
 import datetime, time
 from apscheduler.schedulers import base
 from apscheduler.triggers import interval
-began = time.monotonic()
+began = []
 class Stepping(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
-        back = datetime.timedelta(hours=1) if time.monotonic() - began > 3 else datetime.timedelta(0)
+        began.append(time.monotonic())
+        back = datetime.timedelta(hours=1) if began[-1] - began[0] > 3 else datetime.timedelta(0)
         return datetime.datetime.now(tz) - back
 base.datetime = interval.datetime = Stepping
 """
-
-
-@dataclass
-class Service:
-    """A running daemon, its folder, and what it told systemd and its log."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    notify: socket.socket
-    told: list[str] = field(default_factory=list)
-
-    def hears(self, wanted: str) -> None:
-        """Wait until systemd is told this."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            self.told.append(self.notify.recv(4096).decode())
-            if wanted in self.told[-1]:
-                return
-        raise AssertionError(f"{wanted} never came: {self.told[-5:]}")
-
-    def logged(self, event: str) -> dict[str, Any]:
-        """Wait for a line of the log and give it."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            if line.startswith("{") and (entry := json.loads(line))["event"] == event:
-                found: dict[str, Any] = entry
-                return found
-        raise AssertionError(f"{event} was never logged")
-
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Ask the database as a reader."""
-        url = f"file:{self.folder / 'aggregator.db'}?mode=ro"
-        with closing(sqlite3.connect(url, uri=True, timeout=10)) as database:
-            return database.execute(statement).fetchall()
-
-    def until(self, statement: str) -> None:
-        """Wait until a query's first value is true."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            try:
-                if (rows := self.query(statement)) and rows[0][0]:
-                    return
-            except sqlite3.OperationalError:
-                pass  # not made yet
-            time.sleep(0.05)
-        self.process.kill()
-        raise AssertionError(f"never true: {statement}\n{self.process.communicate()[1]}")
-
-    def end(self, name: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, and give its exit status."""
-        self.process.send_signal(name)
-        return self.process.wait(timeout=10)
-
-
-Start = Callable[..., Service]
-
-
-@pytest.fixture
-def started(tmp_path: Path) -> Iterator[Start]:
-    """Starts the daemon on a configuration whose accounts talk to the stand-ins."""
-    services: list[Service] = []
-
-    def start(sim: Running, toml: str = TOML, limits: str = "", fault: str = "", **environ: str) -> Service:
-        (tmp_path / "aggregator.toml").write_text(toml.format(base=sim.telnyx, fone=sim.fonedynamics))
-        for name, key in (("telnyx", sim.telnyx_key), ("fone", sim.fonedynamics_token)):
-            path = tmp_path / f"{name}.key"
-            path.write_text(key)
-            path.chmod(0o600)
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(str(tmp_path / "notify"))
-        notify.settimeout(PATIENCE_S)
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                RUN.format(limits=limits, fault=fault),
-                "--config",
-                str(tmp_path / "aggregator.toml"),
-                "run",
-            ],
-            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), **environ},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        services.append(Service(process, tmp_path, notify))
-        return services[-1]
-
-    yield start
-    for service in services:
-        service.process.kill()
-        service.process.communicate()
-        service.notify.close()
-
-
-ALL_THERE = "select count(*) = {events} from v1_events"
 
 
 def test_it_polls_what_is_due_and_ends_cleanly(simulate: Callable[..., Running], started: Start) -> None:
@@ -164,13 +63,11 @@ def test_it_polls_what_is_due_and_ends_cleanly(simulate: Callable[..., Running],
     sim.advance(20 * 86_400)
     service = started(sim)
     service.hears("READY=1")
-    truth = sim.truth()["telnyx"]
-    events = len(truth["porting_events"]) + len(truth["portout_events"])
+    events = events_of(sim)
     assert events > 20
     service.until(ALL_THERE.format(events=events))
     sim.advance(5 * 86_400)
-    truth = sim.truth()["telnyx"]
-    service.until(ALL_THERE.format(events=len(truth["porting_events"]) + len(truth["portout_events"])))
+    service.until(ALL_THERE.format(events=events_of(sim)))
     service.hears("STATUS=")
     assert service.end() == 0
     service.hears("STOPPING=1")
@@ -233,9 +130,8 @@ def test_a_failing_account_is_logged_when_it_starts_and_when_it_recovers(
     service.until("select max(consecutive_failures) >= 2 from v1_feeds")
     sim.set_faults(foreign=0.0)
     service.logged("account.recovered")
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.stderr is not None
-    assert "account.failing" not in service.process.stderr.read()
+    assert service.end() == 0
+    assert service.events().count("account.failing") == 1
 
 
 def test_a_refused_key_pauses_its_account_and_no_other(
@@ -278,6 +174,26 @@ def test_an_account_without_its_key_stops_alone_and_none_at_all_is_78(
     assert "accounts.other.secret: file:nowhere.key" in none.stderr
 
 
+def test_what_is_too_old_goes_while_it_polls(
+    simulate: Callable[..., Running], started: Start, tmp_path: Path
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    sim.advance(20 * 86_400)
+    with desk(f"sqlite:///{tmp_path / 'aggregator.db'}") as acme:
+        for number in range(200):
+            acme.record(look(-9_000, "submitted", order=f"old-{number}"))
+            acme.record(look(-8_000, "cancelled", order=f"old-{number}"))
+    service = started(sim, '[retention]\ndocuments = "30d"\nchanges = "30d"\n' + TOML, limits="prune_s=0.1")
+    removed = service.logged("prune.done")["removed"]
+    assert re.fullmatch("400 documents, 0 payloads of events, [0-9]{4} changes, 0 records of polls", removed)
+    truth = sim.truth()["telnyx"]
+    service.until(ALL_THERE.format(events=len(truth["porting_events"]) + len(truth["portout_events"])))
+    ((left,),) = service.query("select count(*) from v1_changes where order_id like 'acme/%'")
+    assert left <= 1, "the newest row of all stays"
+    assert service.query("select floor > 1000 and floor <= newest_seq from v1_feed_identity") == [(1,)]
+    assert service.end() == 0
+
+
 @pytest.mark.parametrize("fault", [TIMER_DIES, CLOCK_STEPS_BACK], ids=["timer dies", "clock steps back"])
 def test_a_scheduler_that_stops_ticking_is_woken(
     simulate: Callable[..., Running], started: Start, fault: str
@@ -286,11 +202,32 @@ def test_a_scheduler_that_stops_ticking_is_woken(
     service = started(sim, limits="tick_s=0.2, silent_s=3", fault=fault)
     assert service.logged("scheduler.silent")["seconds"] >= 1
     sim.advance(20 * 86_400)
-    truth = sim.truth()["telnyx"]
-    events = len(truth["porting_events"]) + len(truth["portout_events"])
+    events = events_of(sim)
     assert events > 20
     service.until(ALL_THERE.format(events=events))
     assert service.end() == 0
+
+
+WAL_SHORT = "from aggregator.store import wal; wal.LONG = 2**16"
+
+
+def test_a_reader_that_keeps_the_log_long_is_told_of_once_and_when_it_lets_go(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    sim = simulate("--orders", "12", "--speed", "0")
+    service = started(sim, limits="wal_s=0.1", fault=WAL_SHORT)
+    service.hears("READY=1")
+    url = f"file:{service.folder / 'aggregator.db'}?mode=ro"
+    with closing(sqlite3.connect(url, uri=True, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from v1_orders").fetchall()
+        sim.advance(20 * 86_400)
+        assert "a reader sits in a transaction" in service.logged("database.wal_grows")["error"]
+        reader.execute("commit")
+        service.logged("database.wal_short")
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.stderr is not None
+    assert "database.wal_grows" not in service.process.stderr.read()
 
 
 def test_the_watchdog_is_fed_until_a_poll_hangs(simulate: Callable[..., Running], started: Start) -> None:
@@ -306,6 +243,127 @@ def test_the_watchdog_is_fed_until_a_poll_hangs(simulate: Callable[..., Running]
     assert service.end() == 0
 
 
+def test_the_watchdog_is_fed_when_it_is_asked_far_less_often_than_a_database_may_take(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    """As in the unit: it is fed every 40 seconds, and the database is given 15 of them to answer."""
+    service = started(
+        simulate("--orders", "1", "--speed", "0"), limits="probe_s=0.05", WATCHDOG_USEC="900000"
+    )
+    for _ in range(4):
+        service.hears("WATCHDOG=1")
+    assert service.end() == 0
+
+
+class Slow:
+    """A provider of whom every answer takes a minute of the daemon's clock, and every one is empty."""
+
+    def __init__(self, minutes: float = 1) -> None:
+        self.now, self.step, self.seen = 0.0, 60 * minutes, list[bool]()
+        self.alive: Callable[[], bool] = lambda: True
+
+    def monotonic(self) -> float:
+        """The daemon's clock."""
+        return self.now
+
+    def refresh(self) -> None:
+        """The key is read again."""
+
+    def __call__(self, request: Request) -> Page:
+        """One page."""
+        self.now += self.step
+        self.seen.append(self.alive())
+        empty = {"total_pages": 0, "total_results": 0, "page_number": 1, "page_size": 250}
+        return Page(request, 200, json.dumps({"data": [], "meta": empty}).encode(), NOW, NOW)
+
+
+@pytest.mark.parametrize(("minutes", "alive"), [(1, True), (3, False)])
+def test_a_long_poll_is_no_hang_as_long_as_it_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, alive: bool
+) -> None:
+    """Each feed has ten minutes of its own, and there may be many windows of one: what is long is no hang."""
+    slow = Slow(minutes)
+    monkeypatch.setattr(daemon, "time", slow)
+    with desk(f"sqlite:///{tmp_path / 'aggregator.db'}") as acme:
+        config = load(filled.configuration(tmp_path, "sqlite:///aggregator.db"), providers.load, {})
+        limits = daemon.Limits(silent_s=10_000, poll_s=100)
+        one = daemon.Daemon(config, acme.store, lambda: config, Notifier({}), lambda: NOW, limits)
+        slow.alive = one.is_alive
+        one.leases["acme"], one.since["acme"] = acme.lease, slow.now
+        fetch: Any = slow
+        assert one._poll_once(acme.account, fetch).verdict is Verdict.COMPLETE
+        assert len(slow.seen) >= 4
+        assert slow.now > limits.poll_s
+        assert all(slow.seen) is alive
+        one.pool.shutdown()
+        one.desk.shutdown()
+
+
+ON_POSTGRES = TOML.replace("sqlite:///aggregator.db", "DATABASE")
+BACKENDS = "select pid from pg_stat_activity where datname = %s and pid <> pg_backend_pid()"
+
+
+def test_a_database_that_neither_answers_nor_fails_withholds_the_watchdog_and_no_stop(
+    simulate: Callable[..., Running], started: Start, postgres: str, postgres_url: str
+) -> None:
+    toml = ON_POSTGRES.replace("DATABASE", postgres_url)
+    limits = "probe_s=0.3, grace_s=0.3, closing_s=0.3"
+    service = started(simulate("--orders", "1", "--speed", "0"), toml, limits, WATCHDOG_USEC="200000")
+    service.hears("READY=1")
+    service.hears("WATCHDOG=1")
+    name = make_url(postgres_url).database
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        hung = [pid for (pid,) in connection.execute(BACKENDS, (name,))]
+    assert hung
+    try:
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        service.notify.settimeout(2.0)  # ten time-outs of the watchdog
+        with pytest.raises(TimeoutError):
+            service.hears("never said")
+        assert service.end() == 0
+    finally:
+        for pid in hung:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_it_waits_for_a_database_that_is_not_there_yet(
+    simulate: Callable[..., Running], started: Start, postgres_url: str, tmp_path: Path
+) -> None:
+    """A restart loop would end with the unit down for good, although nothing is wrong with it."""
+    there = make_url(postgres_url)
+    socket_name = f".s.PGSQL.{there.query.get('port', '5432')}"
+    with TemporaryDirectory(prefix="pa-", dir="/tmp") as folder:  # a socket's path must be short
+        url = there.update_query_dict({"host": folder}).render_as_string(hide_password=False)
+        toml = ON_POSTGRES.replace("DATABASE", url)
+        service = started(simulate("--orders", "1", "--speed", "0"), toml, "rest_s=0.1")
+        service.hears("EXTEND_TIMEOUT_USEC=")
+        service.hears("EXTEND_TIMEOUT_USEC=")
+        assert "READY=1" not in "".join(service.told)
+        os.symlink(f"{there.query['host']}/{socket_name}", f"{folder}/{socket_name}")
+        service.hears("READY=1")
+        assert "No such file or directory" in service.logged("database.waiting")["error"]
+        assert service.end() == 0
+
+
+def test_a_database_that_is_gone_never_withholds_the_watchdog(
+    simulate: Callable[..., Running], started: Start, postgres: str, postgres_url: str
+) -> None:
+    toml = ON_POSTGRES.replace("DATABASE", postgres_url)
+    service = started(simulate("--orders", "1", "--speed", "0"), toml, WATCHDOG_USEC="200000")
+    service.hears("READY=1")
+    name = make_url(postgres_url).database
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"alter database {name} allow_connections false")
+        connection.execute(f"select pg_terminate_backend(pid) from ({BACKENDS}) as those", (name,))
+        service.logged("database.failing")
+        for _ in range(5):
+            service.hears("WATCHDOG=1")
+        connection.execute(f"alter database {name} allow_connections true")
+    service.logged("database.recovered")
+    assert service.end() == 0
+
+
 def test_an_outage_of_the_provider_never_withholds_the_watchdog(
     simulate: Callable[..., Running], started: Start
 ) -> None:
@@ -315,3 +373,131 @@ def test_an_outage_of_the_provider_never_withholds_the_watchdog(
     for _ in range(5):
         service.hears("WATCHDOG=1")
     assert service.end() == 0
+
+
+def test_health_and_metrics_are_served_beside_the_polling(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        listen, page = (f"127.0.0.1:{one.getsockname()[1]}" for one in (free, other))
+    sim = simulate("--orders", "6", "--speed", "0")
+    sim.advance(20 * 86_400)
+    service = started(sim, f'[http]\nlisten = "{listen}"\npage = true\npage_listen = "{page}"\n{TOML}')
+    service.hears("READY=1")
+    service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+    assert {service.logged("http.listening")["listen"] for _ in range(2)} == {listen, page}
+
+    def ask(path: str, where: str = listen) -> tuple[int, str]:
+        with closing(http.client.HTTPConnection(where, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
+
+    assert ask("/healthz") == ask("/readyz") == (200, "ok\n")
+    deadline, polled = (
+        time.monotonic() + PATIENCE_S,
+        'polls_total{account="telnyx-main",feed="porting_events",outcome="complete"}',
+    )
+    while (text := ask("/metrics")[1]).find(polled) < 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (
+        polled in text
+        and 'feed_stale{account="telnyx-main",feed="porting_orders",provider="telnyx"} 0.0' in text
+    )
+    ((changes,),) = service.query("select count(*) from v1_changes")
+    assert changes and f"porting_aggregator_changes_total {float(changes)}" in text
+    code, text = ask("/", page)
+    assert code == 200 and "What waits for us" in text and "porting_events" in text
+    assert ask("/")[0] == ask("/metrics", page)[0] == 404
+    sim.set_faults(outage=True)
+    service.until("select max(consecutive_failures) > 0 from v1_feeds")
+    assert ask("/readyz") == (200, "ok\n"), "it looks at no provider"
+    (service.folder / "aggregator.db").rename(service.folder / "elsewhere.db")
+    while ask("/readyz")[0] == 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    code, text = ask("/readyz")
+    assert code == 503 and "no database yet" in text
+    assert ask("/metrics")[0] == 503 and ask("/healthz") == (200, "ok\n")
+    assert service.end() == 0
+
+
+def test_an_address_that_is_taken_does_not_keep_it_from_polling(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        service = started(simulate("--orders", "3", "--speed", "0"), f'[http]\nlisten = "{listen}"\n{TOML}')
+        assert service.logged("http.failing")["listen"] == listen
+        service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+        assert service.end() == 0
+
+
+class Relay:
+    """A way to the Postgres that can be cut: a socket of its own, behind which the real one is."""
+
+    def __init__(self, url: str, folder: str) -> None:
+        parts = urlsplit(url)
+        self.real = f"{dict(parse_qsl(parts.query))['host']}/.s.PGSQL.5432"
+        self.url = f"postgresql://{parts.username}@{parts.path}?host={folder}"
+        self.path = f"{folder}/.s.PGSQL.5432"
+        self.open: list[socket.socket] = []
+        self.listener = self.restore()
+
+    def restore(self) -> socket.socket:
+        """Let connections through (again)."""
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+        return self.listener
+
+    def cut(self) -> None:
+        """Nobody gets through, and who was through is cut off."""
+        os.unlink(self.path)
+        for one in (self.listener, *self.open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self.open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self.real)
+                self.open += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    def _pass(self, here: socket.socket, there: socket.socket) -> None:
+        with suppress(OSError):
+            while said := here.recv(65_536):
+                there.sendall(said)
+        with suppress(OSError):
+            there.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_outage_of_the_database_never_withholds_the_watchdog(
+    simulate: Callable[..., Running], started: Start, postgres_url: str
+) -> None:
+    with TemporaryDirectory(prefix="pa-relay-", dir="/tmp") as folder:  # a socket's path must be short
+        relay = Relay(postgres_url, folder)
+        sim = simulate("--orders", "3", "--speed", "0")
+        toml = TOML.replace("sqlite:///aggregator.db", relay.url)
+        service = started(sim, toml, limits="rest_s=0.2", WATCHDOG_USEC="200000")
+        service.hears("READY=1")
+        with psycopg.connect(postgres_url, options="-c search_path=porting", autocommit=True) as database:
+            service.wait(database, "select count(*) = 4 from v1_feeds where last_complete_at is not null")
+            relay.cut()
+            assert "database" in service.logged("database.failing")["error"]
+            for _ in range(20):  # twenty times what systemd's patience would take
+                service.hears("WATCHDOG=1")
+            relay.restore()
+            service.logged("database.recovered")
+            service.wait(
+                database,
+                "select min(last_attempt_at) > now() - interval '1 second' from v1_feeds where feed like '%events'",
+            )
+            assert service.end() == 0
+        relay.cut()

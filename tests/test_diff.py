@@ -225,20 +225,20 @@ MOVES: list[tuple[str, dict[str, Any], dict[str, Any], tuple[str, str]]] = [
     ),
     (
         "carrier code of a number",
-        {"numbers": Partial((NumberSaid(NUMBER, carrier_status="1"),))},
-        {"numbers": Partial((NumberSaid(NUMBER, carrier_status="2"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, carrier_status=Word("1")),))},
+        {"numbers": Partial((NumberSaid(NUMBER, carrier_status=Word("2")),))},
         ("raw_status_changed", "carrier_status_raw"),
     ),
     (
         "requirement of a number",
-        {"numbers": Partial((NumberSaid(NUMBER, requirement="requirement-info-pending"),))},
-        {"numbers": Partial((NumberSaid(NUMBER, requirement="approved"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, requirement=Word("requirement-info-pending")),))},
+        {"numbers": Partial((NumberSaid(NUMBER, requirement=Word("approved")),))},
         ("requirements_changed", "requirements_status"),
     ),
     (
         "portability of a number",
-        {"numbers": Partial((NumberSaid(NUMBER, portability="pending"),))},
-        {"numbers": Partial((NumberSaid(NUMBER, portability="confirmed"),))},
+        {"numbers": Partial((NumberSaid(NUMBER, portability=Word("pending")),))},
+        {"numbers": Partial((NumberSaid(NUMBER, portability=Word("confirmed")),))},
         ("attribute_changed", "portability_status"),
     ),
     (

@@ -33,6 +33,7 @@ POSTGRES = {
     "character varying": "text",
 }
 CALL = re.compile(r"(?:^|&& |\* )(?:\S+/)?porting-aggregator( .*)$")
+PROOF = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -187,3 +188,17 @@ def test_every_command_that_is_printed_exists_with_its_options(document: str, sa
     }
     if not command.ignore_unknown_options:
         assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known, document
+
+
+# --- proofs ---------------------------------------------------------------------------------------------
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    said = {name for document in DOCUMENTS for name in PROOF.findall(document.read_text("utf-8"))}
+    assert len(said) > 60
+    missing = {
+        f"{file}::{test}"
+        for file, test in said
+        if not re.search(rf"^(?:async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+    }
+    assert missing == set()

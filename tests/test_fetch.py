@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from loopback import (
-    CA,
     Connection,
     Loopback,
     Reply,
+    ca_file,
     closing,
     context,
     dripping,
@@ -232,7 +232,7 @@ def test_a_proxy_sees_no_credential_of_a_provider_behind_tls(serve: Serve, fetch
             inner.sendall(reply())
 
     proxy = serve(tunnel)
-    page = fetcher("https://localhost:4430", proxy=proxy.url, ca_file=CA)(ASK)
+    page = fetcher("https://localhost:4430", proxy=proxy.url, ca_file=ca_file())(ASK)
     assert page.status == 200
     assert proxy.lines == ["CONNECT localhost:4430 HTTP/1.1"]
     assert "Authorization" not in proxy.requests[0]
@@ -247,26 +247,30 @@ def test_a_proxy_that_refuses_is_named(serve: Serve, fetcher: Make) -> None:
 
 def test_a_certificate_of_the_configured_authority_is_accepted(serve: Serve, fetcher: Make) -> None:
     server = serve(reply(), tls=context("here"))
-    assert fetcher(server.url, ca_file=CA)(ASK).status == 200
+    assert fetcher(server.url, ca_file=ca_file())(ASK).status == 200
 
 
 @pytest.mark.parametrize(
-    ("certificate", "ca_file", "said"),
-    [("elsewhere", CA, "not valid for '127.0.0.1'"), ("here", None, "unable to get local issuer")],
-    ids=["wrong name", "unknown authority"],
+    ("certificate", "known", "said"),
+    [
+        ("elsewhere", True, "not valid for '127.0.0.1'"),
+        ("expired", True, "certificate has expired"),
+        ("here", False, "unable to get local issuer"),
+    ],
+    ids=["wrong name", "expired", "unknown authority"],
 )
 def test_a_bad_certificate_ends_it_at_once(
-    serve: Serve, fetcher: Make, certificate: str, ca_file: str | None, said: str
+    serve: Serve, fetcher: Make, certificate: str, known: bool, said: str
 ) -> None:
     server = serve(reply(), tls=context(certificate))
-    error = failure(fetcher(server.url, ca_file=ca_file))
+    error = failure(fetcher(server.url, ca_file=ca_file() if known else None))
     assert said in str(error)
     assert (server.connections, server.requests) == (1, [])
 
 
 def test_a_proxy_behind_tls_is_verified_like_everybody(serve: Serve, fetcher: Make) -> None:
     proxy = serve(reply(), tls=context("here"))
-    assert fetcher("http://provider.example.com", proxy=proxy.url, ca_file=CA)(ASK).status == 200
+    assert fetcher("http://provider.example.com", proxy=proxy.url, ca_file=ca_file())(ASK).status == 200
     failure(fetcher("http://provider.example.com", proxy=proxy.url))
     assert len(proxy.requests) == 1
 
@@ -287,7 +291,7 @@ def test_tls_1_1_is_refused(fetcher: Make) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        failure(fetcher(f"https://127.0.0.1:{listener.getsockname()[1]}", ca_file=CA, tries=1))
+        failure(fetcher(f"https://127.0.0.1:{listener.getsockname()[1]}", ca_file=ca_file(), tries=1))
         thread.join(10)
     (alert,) = alerts
     assert (alert[0], alert[5:7]) == (21, b"\x02\x46")  # fatal: protocol version
@@ -336,7 +340,7 @@ def test_the_total_deadline_holds_in_every_phase(
     serve: Serve, fetcher: Make, slowness: str, tls: bool
 ) -> None:
     server = serve(SLOW[slowness], tls=context("here") if tls else None)
-    error = failure(fetcher(server.url, total_s=0.15, tries=1, ca_file=CA))
+    error = failure(fetcher(server.url, total_s=0.15, tries=1, ca_file=ca_file()))
     assert str(error) == f"GET {server.address}/v2/porting_orders: not finished after 0.15 s"
 
 
@@ -353,7 +357,7 @@ def test_closing_from_another_thread_ends_a_request(
     serve: Serve, fetcher: Make, slowness: str, tls: bool
 ) -> None:
     server = serve(SLOW[slowness], tls=context("here") if tls else None)
-    ended_by_closing(fetcher(server.url, ca_file=CA), server)
+    ended_by_closing(fetcher(server.url, ca_file=ca_file()), server)
 
 
 def ended_by_closing(fetch: Fetcher, server: Loopback) -> None:

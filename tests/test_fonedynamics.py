@@ -36,6 +36,7 @@ from aggregator.core.model import (
     Vocabulary,
     Whole,
     Window,
+    Word,
 )
 from aggregator.core.normalise import meaning, normalise
 from aggregator.errors import PageChanged, Refused
@@ -83,9 +84,10 @@ def means(word: str | None, own: Account = MAIN) -> tuple[str, Basis]:
 
 
 def test_every_word_means_what_the_status_model_says() -> None:
-    (vocabulary,) = FONE.words
-    assert vocabulary is Vocabulary.PORT_IN
-    assert {word: (said.value, said.basis) for word, said in FONE.words[vocabulary].items()} == WORDS
+    table, codes = FONE.words[Vocabulary.PORT_IN], FONE.words[Vocabulary.CARRIER_STATUS]
+    assert {word: (said.value, said.basis) for word, said in table.items()} == WORDS
+    assert codes == {"1": Meaning("unresolved", Basis.NONE)}  # published without a meaning
+    assert len(FONE.words) == 2
     assert FONE.reasons == {}  # the provider gives no reason anywhere
 
 
@@ -605,7 +607,7 @@ def test_an_entry_is_an_event_of_its_own_time_with_a_natural_key() -> None:
     assert isinstance(fact.numbers, Partial)
     (said,) = fact.numbers.numbers
     assert said.status is not NOT_TOLD and said.status.raw == "Queued"
-    assert said.carrier_status == "2"
+    assert said.carrier_status == Word("2")
     assert fact.status is None  # the order's own status is told by the order alone
 
 
@@ -613,7 +615,7 @@ def test_an_entry_from_equal_to_is_history_and_no_change_of_state() -> None:
     ((fact,), _) = history(entry("Queued", "Queued", carrier=("1", "2")))
     assert fact.numbers is not None
     (said,) = fact.numbers.numbers
-    assert (said.status, said.carrier_status) == (NOT_TOLD, "2")
+    assert (said.status, said.carrier_status) == (NOT_TOLD, Word("2"))
     assert fact.announced is not None and fact.announced.raw_from == fact.announced.raw_to == "Queued"
 
 
@@ -625,7 +627,8 @@ def test_a_move_of_the_carrier_s_code_alone_changes_the_raw_code_and_no_state() 
     before = fold(None, [first])
     changes = diff(before, fold(before, [second]), second)
     assert [(change.kind, change.field, change.old, change.new) for change in changes] == [
-        ("raw_status_changed", "carrier_status_raw", "1", "2")
+        ("raw_status_changed", "carrier_status_raw", "1", "2"),
+        ("attribute_changed", "carrier_status", "unresolved", "unknown"),
     ]
 
 

@@ -22,6 +22,8 @@ MAY = {
     "credentials": "errors",
     "logs": "errors",
     "systemd": "errors",
+    "metrics": "core",
+    "health": "config errors",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
     "fetch": "config core errors",
     "store": "config core errors",
@@ -41,8 +43,10 @@ LIBRARIES = {
     "fetch": "httpx tenacity",
     "store": "alembic psycopg sqlalchemy sqlmodel",
     "publish": "sqlalchemy structlog",
+    "metrics": "prometheus_client",
+    "health": "starlette structlog uvicorn",
     "simulator": "starlette uvicorn",
-    "daemon": "apscheduler starlette structlog uvicorn",
+    "daemon": "apscheduler structlog",
     "cli": "psycopg rich structlog typer",
 }
 """For each part which libraries it may import; the others do with the standard library."""

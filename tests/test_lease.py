@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from made import NOW, account
@@ -75,6 +76,47 @@ def test_a_dead_process_that_nobody_buried_is_dead_too(acme: Desk) -> None:
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert process.returncode is None
+        assert acme.store.take("acme", NOW + SECOND) is not None
+        other.store.close()
+
+
+@pytest.fixture
+def in_a_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """/proc as the shipped units show it (`ProcSubset=pid`, `ProtectProc=invisible`): our own process, nothing of
+    the host. The unit names the boot in the environment, as systemd writes it: without dashes."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+    monkeypatch.setenv(lease.BOOT, boot.strip().replace("-", ""))
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to(os.readlink("/proc/self/ns/pid"))
+    (tmp_path / str(os.getpid())).symlink_to("/proc/self")
+    monkeypatch.setattr(lease, "PROC", tmp_path)
+    return tmp_path
+
+
+def test_a_holder_has_the_same_name_inside_a_unit_and_beside_it(request: pytest.FixtureRequest) -> None:
+    beside = lease.holder()
+    proc = request.getfixturevalue("in_a_unit")
+    assert lease.holder() == beside
+    assert not (proc / "sys").exists()
+
+
+def test_a_unit_that_may_not_see_its_living_holder_does_not_take_the_account_from_it(
+    acme: Desk, request: pytest.FixtureRequest
+) -> None:
+    with living() as process:
+        other = held_by(acme, process)
+        request.getfixturevalue("in_a_unit")
+        assert acme.store.take("acme", NOW + 19 * SECOND) is None
+        assert acme.store.take("acme", NOW + 20 * SECOND) is not None
+        other.store.close()
+
+
+def test_a_unit_replaces_a_dead_holder_at_once(acme: Desk, request: pytest.FixtureRequest) -> None:
+    with living() as process:
+        other = held_by(acme, process)
+        process.kill()
+        process.wait()
+        request.getfixturevalue("in_a_unit")
         assert acme.store.take("acme", NOW + SECOND) is not None
         other.store.close()
 

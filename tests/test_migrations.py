@@ -275,11 +275,21 @@ FORBIDDEN = (
     "create temporary table mine (id int)",
     "create view porting.v1_mine as select 1",
     "drop view porting.v1_orders",
+    "create function porting.mine() returns int language sql as 'select 1'",
+    "create sequence porting.mine",
+    "create schema mine",
+    "select * from other.things",
+    "create table other.mine (id int)",
+    "select pg_read_file('PG_VERSION')",
+    "copy (select 1) to program 'true'",
+    "set role postgres",
 )
 
 
 def test_a_reader_reads_the_views_and_nothing_else(roles: tuple[Desk, str]) -> None:
     acme, name = roles
+    with acme.store.engine.begin() as tx:
+        tx.exec_driver_sql("create schema other; create table other.things (id int)")
     assert grants.grant_reader(acme.store.engine, name) is True
     assert grants.grant_reader(acme.store.engine, name) is False
     with closing(as_role(_url(acme), name)) as reader:

@@ -1,5 +1,6 @@
 """A provider's words → ours: every text maps, documented words exactly, guesses and the operator's loosely."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from aggregator.core.model import (
     Source,
     State,
     Status,
+    Task,
     Vocabulary,
     WaitingOn,
     Whole,
@@ -89,7 +91,8 @@ def test_the_two_spellings_of_cancelled_belong_to_their_own_direction() -> None:
 )
 def test_every_text_maps(text: str | None, provider: str, direction: Direction) -> None:
     status = Status(text, (ReasonSaid(text or ""),))
-    line = NumberSaid(text or "?", status, Word(text), Word(text), text, text)
+    word = Word(text)
+    line = NumberSaid(text or "?", status, word, word, word, word, word)
     fact = normalise(
         raw_fact(direction, status=status, messaging=Word(text), numbers=Whole((line,))),
         account(provider).words,
@@ -144,11 +147,14 @@ def test_an_operators_words_make_another_version_and_equal_ones_the_same() -> No
 
 def test_every_unknown_word_of_a_fact_is_reported_with_its_vocabulary() -> None:
     line = NumberSaid("+13035550101", Status("odd number"), Word("odd activation"), Word("odd messaging"))
+    line = replace(line, requirement=Word("odd requirement"), portability=Word("odd portability"))
+    line = replace(line, carrier_status=Word("odd code"))
     fact = normalise(
         raw_fact(
             status=Status("odd status", (ReasonSaid("ODD_REASON"), ReasonSaid("OTHER"))),
             messaging=Word("odd messaging"),
             activation=Word("Active"),
+            task=Task("t-1", Vocabulary.ACTION_REQUIREMENT, Word("odd task")),
             numbers=Partial((line,)),
         ),
         account("telnyx").words,
@@ -159,6 +165,10 @@ def test_every_unknown_word_of_a_fact_is_reported_with_its_vocabulary() -> None:
         (Vocabulary.REASON, "ODD_REASON"),
         (Vocabulary.MESSAGING, "odd messaging"),
         (Vocabulary.ACTIVATION, "odd activation"),
+        (Vocabulary.REQUIREMENT, "odd requirement"),
+        (Vocabulary.PORTABILITY, "odd portability"),
+        (Vocabulary.CARRIER_STATUS, "odd code"),
+        (Vocabulary.ACTION_REQUIREMENT, "odd task"),
     }
 
 
@@ -233,6 +243,13 @@ def test_the_form_an_adapter_finds_easier_to_parse_gives_the_key_and_the_raw_one
     said = normalise(told, account("telnyx").words).numbers
     assert said is not None
     assert (said.numbers[0].raw, said.numbers[0].key) == ("13035550101", "+13035550101")
+
+
+@pytest.mark.parametrize("raw", ["broken-1x5z", "5 or 61", "x", "+", "+61255500101", "1 555"])
+def test_a_key_is_set_once_and_never_read_again(raw: str) -> None:
+    words = account("fonedynamics").words
+    once = normalise(raw_fact(numbers=Whole((NumberSaid(raw),))), words)
+    assert normalise(once, words) == once
 
 
 # --- many pages, one list -------------------------------------------------------------------------------

@@ -63,6 +63,10 @@ JOB = (
     "activate_at activation_type activation_windows[].end_at activation_windows[].start_at created_at id "
     "record_type status updated_at"
 )
+ACT = (
+    "action_type action_url cancel_reason created_at id porting_order_id record_type requirement_type_id status "
+    "updated_at"
+)
 COMMENT = "body created_at id porting_order_id record_type user_type"
 OUT_COMMENT = "body created_at id portout_id record_type user_id"
 META = {"page_number", "page_size", "total_pages", "total_results"}
@@ -364,6 +368,16 @@ def test_it_reads_activation_jobs_once_there_is_a_date(sim: Running, client: Tel
                 order["job"]["type"],
             )
             assert job.id and client.porting_orders.activation_jobs.retrieve(job.id, id=id).data == job
+
+
+def test_it_reads_action_requirements_where_something_is_required(sim: Running, client: Telnyx) -> None:
+    found = {id: list(client.porting_orders.action_requirements.list(id)) for id in there(sim)}
+    assert {len(acts) for acts in found.values()} == {0, 1}
+    for id, acts in found.items():
+        for act in acts:
+            assert absent(raw(act), ACT) == []
+            assert (act.porting_order_id, act.record_type) == (id, "porting_action_requirement")
+            assert act.status in ("created", "pending", "completed")
 
 
 def test_it_reads_exception_types_and_rejection_codes(sim: Running, client: Telnyx) -> None:

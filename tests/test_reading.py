@@ -13,6 +13,9 @@ from aggregator.core.documents import cut, document, keep, masked
 from aggregator.core.model import Moment, Skipped
 from aggregator.core.reading import (
     MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_SKIPPED,
+    MAX_VALUES,
     each,
     entries,
     get,
@@ -64,6 +67,26 @@ def test_the_depth_of_a_page_has_a_limit_that_no_later_step_reaches() -> None:
     assert document(deepest, keep("a.a.a")) == '{"a":{"a":{"a":{}}}}'
     refused(json_object, page("/p", nested(MAX_DEPTH + 1)))
     refused(json_object, page("/p", '{"a": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}"))
+
+
+def test_a_page_has_so_many_values_and_items_and_no_more() -> None:
+    """Else a page within the cap of bytes swells to gigabytes: tiny objects, each with an error of its own."""
+    commas = ",".join(["0"] * (MAX_VALUES - 1))  # with the two brackets so many, with two zeros more too many
+    assert json_object(page("/v2/x", f'{{"data":[{commas}]}}'))
+    with pytest.raises(PageChanged, match=r"^/v2/x: not JSON \(ValueError\)$"):
+        json_object(page("/v2/x", f'{{"data":[{commas},0,0]}}'))
+
+    def read(item: dict[str, Any]) -> list[str]:
+        return [get(item, "id", str)]
+
+    good = [{"id": f"{number}"} for number in range(MAX_ITEMS)]
+    assert len(each(good, read, "id", {})[0]) == MAX_ITEMS
+    with pytest.raises(PageChanged, match="10001 items on one page"):
+        each([*good, {"id": "one more"}], read, "id", {})
+    bad: list[dict[str, Any]] = [{}] * MAX_SKIPPED
+    assert len(each([*good[:1], *bad], read, "id", {})[1]) == MAX_SKIPPED
+    with pytest.raises(PageChanged, match="more than 1000 items cannot be read: id: missing"):
+        each([*good[:1], *bad, {}], read, "id", {})
 
 
 def test_a_refusal_names_the_path_and_not_the_content() -> None:

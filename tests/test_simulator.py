@@ -306,6 +306,7 @@ def test_what_is_not_there_is_answered_404_in_the_envelope(sim: Running) -> None
     nobody = "00000000-0000-4000-8000-000000000000"
     for path in ("/porting/events/{}", "/portouts/events/{}", "/porting_orders/{}", "/portouts/{}",
                  "/porting_orders/{}/comments", "/portouts/{}/comments", "/porting_orders/{}/activation_jobs",
+                 "/porting_orders/{}/action_requirements",
                  "/portouts/rejections/{}"):  # fmt: skip
         reply = get(sim, path.format(nobody))
         assert (reply.status_code, reply.json()["errors"][0]["code"]) == (404, "10005")

@@ -14,8 +14,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import filled
 import pytest
 from stored import desk, event
+
+from aggregator.store import schema, wal
 
 GROUP, STRANGER = 61_234, 61_235
 
@@ -158,3 +161,44 @@ def test_after_a_kill_everything_acknowledged_is_there_and_readable(shared: Path
         acme.record(*(event(number, "submitted", order=f"order-{number % 40}") for number in acknowledged))
         assert acme.one("select newest_seq from v1_feed_identity") == seq
     assert as_reader(shared, orders) == min(events, 40)
+
+
+# --- the write-ahead log --------------------------------------------------------------------------------
+
+
+def test_a_reader_that_sits_in_a_transaction_is_told_of_and_slows_nobody_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    monkeypatch.setattr(wal, "LONG", 2**20)
+    file = tmp_path / "aggregator.db"
+    config = f"--config={filled.configuration(tmp_path, f'sqlite:///{file}')}"
+    check = ("db", "check")
+    with (
+        desk(f"sqlite:///{file}") as acme,
+        closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as one,
+    ):
+        one.isolation_level = None
+        one.execute("begin")
+        assert orders(one) == 0
+        assert acme.store.shorten_wal() is None
+        number = 0
+        while wal.length(str(file)) < 2**20:
+            acme.record(*(event(number + n, "submitted", order=f"order-{number + n}") for n in range(100)))
+            number += 100
+        assert f"{file}-wal has 1 MB: a reader sits in a transaction" in (acme.store.shorten_wal() or "")
+        assert acme.record(event(0, "submitted", order="one-more")).events == 1
+        assert orders(one) == 0, "it sees what was when it began"
+        code, out, err = run(config, *check)
+        assert (code, out) == (0, f"schema {schema.head()}, ok\n")
+        assert err.startswith(f"warning: {file}-wal has 1 MB")
+        one.execute("commit")
+        assert acme.store.shorten_wal() is None
+        assert wal.length(str(file)) == 0
+        assert orders(one) == number + 1
+        assert run(config, *check)[2] == ""
+
+
+def test_a_log_that_nobody_holds_is_never_long(database_url: str) -> None:
+    with desk(database_url) as acme:
+        acme.record(event(1, "submitted"))
+        assert acme.store.shorten_wal() is None

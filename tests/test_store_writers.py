@@ -163,3 +163,17 @@ def test_a_connection_that_is_lost_costs_one_try(postgres_url: str) -> None:
         cut()  # those that idle in the pool are gone too
         assert acme.record(event(1, "submitted"), cursor=hour(1)).events == 1
         other.close()
+
+
+def test_a_postgres_that_went_without_a_word_is_not_waited_for_as_long_as_tcp_would(
+    postgres_url: str,
+) -> None:
+    engine = engines.connect(postgres_url)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        given = driver.info.get_parameters()
+    engine.dispose()
+    idle, interval, count = (int(given[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 20
+    assert int(given["tcp_user_timeout"]) <= 20_000

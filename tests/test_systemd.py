@@ -33,11 +33,13 @@ def heard(request: pytest.FixtureRequest) -> Iterator[Heard]:
 
 def test_each_word_is_one_datagram(heard: Heard) -> None:
     notifier, manager = heard
+    notifier.waiting("waiting for the database", 90.5)
     notifier.ready("polling 2 accounts")
     notifier.status("one line\nonly, \udcff and ü")
     notifier.watchdog()
     notifier.stopping()
-    assert [manager.recv(4096).decode() for _ in range(4)] == [
+    assert [manager.recv(4096).decode() for _ in range(5)] == [
+        "EXTEND_TIMEOUT_USEC=90500000\nSTATUS=waiting for the database",
         "READY=1\nSTATUS=polling 2 accounts",
         "STATUS=one line only, ? and ü",
         "WATCHDOG=1",

@@ -35,6 +35,7 @@ from aggregator.core.model import (
     Want,
     Whole,
     Window,
+    Word,
 )
 from aggregator.core.normalise import meaning, normalise
 from aggregator.errors import PageChanged
@@ -575,8 +576,9 @@ def test_the_facets_of_a_number_are_told_only_where_they_are_there() -> None:
     assert fact.numbers is not None
     bare, full, null = fact.numbers.numbers
     assert bare.status is bare.activation is bare.messaging is bare.requirement is NOT_TOLD
-    assert (bare.portability, full.portability) == (NOT_TOLD, "provisional")
-    assert (full.activation.raw, full.messaging.raw, full.requirement) == ("Conflict", "pending", "approved")  # type: ignore[union-attr]
+    assert (bare.portability, full.portability) == (NOT_TOLD, Word("provisional"))
+    words = (full.activation, full.messaging, full.requirement)
+    assert words == (Word("Conflict"), Word("pending"), Word("approved"))
     assert null.activation.raw is None  # type: ignore[union-attr]
 
 
@@ -652,8 +654,8 @@ def test_an_exception_without_reasons_wants_the_comments() -> None:
         item = order(status={"value": value, "details": details}, porting_phone_numbers_count=0)
         return [want.part for want in looked(item).wants]
 
-    assert wanted("exception", []) == [Part.COMMENTS]
-    assert wanted("exception", [{"code": "OTHER"}]) == []
+    assert wanted("exception", []) == [Part.COMMENTS, Part.ACTION_REQUIREMENTS]
+    assert wanted("exception", [{"code": "OTHER"}]) == [Part.ACTION_REQUIREMENTS]
     assert wanted("submitted", []) == []
 
 

@@ -30,6 +30,7 @@ from aggregator.core.model import (
     Skipped,
     State,
     Status,
+    Task,
     Vocabulary,
     Whole,
     Word,
@@ -45,13 +46,13 @@ VIEWS = {
     "numbers_ended_unported numbers_active rollup_state is_mixed disagreement parent_order_id submission_cycle "
     "foc_changes created_at submitted_at first_scheduled_at ended_at end_cause state_since first_seen_at "
     "last_changed_at last_read_ok_at last_seq deadline_at deadline_kind deleted_at deletion_basis is_stuck "
-    "stuck_since",
+    "stuck_since requirements_met activation_job_status",
     "v1_waiting": "order_id provider account direction provider_order_id support_key customer_reference state "
     "raw_status why waiting_since numbers_total losing_carrier confirmed_foc_on deadline_at deadline_kind urgency "
     "is_stuck stuck_since",
     "v1_numbers": "order_id account provider number_key e164 raw_number state raw_status mapping_basis "
     "activation_state messaging_state carrier_status_raw state_since added_at ported_at removed_at is_current last_seq "
-    "portability_status requirements_status",
+    "portability_status requirements_status carrier_status",
     "v1_reasons": "order_id number_key code raw_code raw_text waiting_on from_at to_at",
     "v1_events": "event_id account provider provider_event_id order_id number_key event_type occurred_at "
     "first_seen_at late raw_from raw_to payload_complete payload",
@@ -67,6 +68,7 @@ VIEWS = {
     "v1_feed_identity": "feed_id floor newest_seq",
 }
 BOOLEANS = [
+    "requirements_met",
     "is_stuck",
     "needs_us",
     "is_open",
@@ -116,8 +118,8 @@ def full(acme: Desk) -> None:
     """Something in every column."""
     moment = Moment(date(2026, 7, 1), datetime(2026, 7, 1, 15, tzinfo=UTC))
     wrong = ReasonSaid("PASSCODE_PIN_INVALID", "the PIN is wrong")
-    number = NumberSaid(NUMBER, Status("exception", (wrong,)), Word("Active"), Word("activating"), "1")
-    number = replace(number, portability="confirmed", requirement="requirement-info-under-review")
+    number = NumberSaid(NUMBER, Status("exception", (wrong,)), Word("Active"), Word("activating"), Word("1"))
+    number = replace(number, portability=Word("confirmed"), requirement=Word("requirement-info-under-review"))
     first = replace(
         look(-90, "exception"),
         numbers=Whole((number, NumberSaid("+13035550124"))),
@@ -125,6 +127,8 @@ def full(acme: Desk) -> None:
         dates=Dates(moment, moment, hour(-100)),
         carriers=Carriers(Carrier("Unreal Telecom", "1234"), Carrier("Real Telecom", "4321")),
         messaging=Word("activating"),
+        requirements_met=False,
+        task=Task("job-1", Vocabulary.ACTIVATION_JOB, Word("created")),
     )
     moved = event(-88, "submitted")
     assert moved.announced is not None

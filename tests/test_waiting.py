@@ -103,7 +103,7 @@ def test_an_operators_word_may_say_who_must_act() -> None:
 
 
 STEPS = ("sign_the_loa",)
-REQUIRED = Partial((NumberSaid(A, requirement="requirement-info-pending"),))
+REQUIRED = Partial((NumberSaid(A, requirement=Word("requirement-info-pending")),))
 
 
 def test_steps_left_on_a_submitted_order_wait_for_us_and_its_state_stays() -> None:
@@ -127,7 +127,7 @@ def test_a_draft_with_steps_left_stays_a_draft() -> None:
     ],
 )
 def test_a_requirement_of_a_number_waits_for_us_while_it_is_ours(word: str, who: str) -> None:
-    order = order_of(look(1, "submitted", numbers=Whole((NumberSaid(A, requirement=word),))))
+    order = order_of(look(1, "submitted", numbers=Whole((NumberSaid(A, requirement=Word(word)),))))
     assert (order.state, order.waiting_on) == ("with_carrier", who)
     assert (order.why is not None) is (who == "us")
 
@@ -137,7 +137,9 @@ def test_an_ended_order_needs_nothing_more() -> None:
 
 
 def test_the_requirement_of_a_removed_number_is_nobodys_any_more() -> None:
-    with_it = look(1, "submitted", numbers=Whole((NumberSaid(A, requirement="requirement-info-pending"),)))
+    with_it = look(
+        1, "submitted", numbers=Whole((NumberSaid(A, requirement=Word("requirement-info-pending")),))
+    )
     order = order_of(with_it, look(2, "submitted", numbers=Whole((NumberSaid(B),))))
     assert (order.waiting_on, order.waiting_since) == ("losing_carrier", hour(2))
 
@@ -192,6 +194,11 @@ WHY: list[tuple[str, dict[str, Any], str | None]] = [
     ("never-heard-of", {}, "status nobody knows: never-heard-of"),
     ("submitted", {"steps": STEPS}, "needed: sign the loa"),
     ("submitted", {"numbers": REQUIRED}, "needed: requirement info pending"),
+    ("exception", {"steps": STEPS}, "needed: sign the loa"),
+    ("draft", {"requirements_met": False}, "finish and submit the draft; required documents are missing"),
+    ("draft", {"requirements_met": True}, "finish and submit the draft"),
+    ("submitted", {"requirements_met": False}, None),
+    ("never-heard-of", {"numbers": REQUIRED, "steps": STEPS}, "status nobody knows: never-heard-of"),
 ]
 
 
@@ -206,6 +213,12 @@ def test_why_gives_the_reason_with_the_providers_own_text() -> None:
     order = order_of(normalise(told, account("telnyx").words))
     assert order.why == "PIN wrong (PIN is invalid); call us"
     assert order.reasons == ("pin_invalid", "unknown")
+
+
+def test_why_gives_what_is_needed_and_the_reason_of_a_refusal() -> None:
+    order = order_of(look(1, "exception", "PASSCODE_PIN_INVALID", steps=STEPS))
+    assert order.why is not None
+    assert order.why.startswith("needed: sign the loa; PIN wrong")
 
 
 def test_why_is_silent_when_others_must_act() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from made import NOW, hour
-from stored import FEED, Desk, desk, event, look, wants
+from stored import FEED, NUMBER, Desk, desk, event, look, wants
 
 from aggregator.core.findings import Findings, Progress
 from aggregator.core.model import Direction, Part, Want
@@ -69,6 +69,19 @@ def test_a_look_soon_after_an_event_does_not_answer_for_what_the_provider_may_no
     soon = event(1.99, "exception")
     acme.record(soon, wants=(wants(soon),))
     assert wanted(acme) == [(Part.ORDER, "order-1")]
+
+
+@pytest.mark.parametrize(
+    "part", [Part.COMMENTS, Part.NUMBERS, Part.ACTIVATION_JOBS, Part.ACTION_REQUIREMENTS]
+)
+def test_a_look_at_something_beside_an_order_does_not_answer_for_the_order(acme: Desk, part: Part) -> None:
+    acme.record(look(0, "submitted", NUMBER))
+    beside = replace(look(2, part=part), status=None, document="[]", deleted=None)
+    acme.record(beside)
+    said = event(1, "exception", read=2.1)
+    acme.record(said, wants=(wants(said),))
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+    assert acme.one("select last_read_ok_at from v1_orders") == "2026-06-15T12:00:00.000000Z"
 
 
 def test_many_events_of_one_order_are_one_want_as_of_the_newest(acme: Desk) -> None:

@@ -18,11 +18,15 @@ from aggregator.cli.remedy import remedy
 from aggregator.config import load
 from aggregator.core.account import Account
 from aggregator.core.model import (
+    Basis,
     Direction,
+    Fact,
     Meaning,
     NumberSaid,
+    Part,
     ReasonSaid,
     Status,
+    Task,
     Vocabulary,
     Whole,
     Word,
@@ -38,15 +42,24 @@ ODD = {
     Vocabulary.REASON: "MOON_IN_CANCER",
     Vocabulary.MESSAGING: "on-strike",
     Vocabulary.ACTIVATION: "Half Active",
+    Vocabulary.CARRIER_STATUS: "47",
+    Vocabulary.REQUIREMENT: "lost-in-the-post",
+    Vocabulary.PORTABILITY: "perhaps",
+    Vocabulary.ACTIVATION_JOB: "asleep",
+    Vocabulary.ACTION_REQUIREMENT: "dawdling",
 }
+TASKS = (Vocabulary.ACTIVATION_JOB, Vocabulary.ACTION_REQUIREMENT)
 SHOWN: dict[Vocabulary, tuple[str, str, object]] = {
     Vocabulary.PORT_IN: ("v1_orders", "state", "with_carrier"),
     Vocabulary.PORT_OUT: ("v1_orders", "state", "action_needed"),
     Vocabulary.REASON: ("v1_orders", "reasons", ["other"]),
     Vocabulary.MESSAGING: ("v1_orders", "messaging_state", "pending"),
     Vocabulary.ACTIVATION: ("v1_numbers", "activation_state", "pending"),
+    Vocabulary.CARRIER_STATUS: ("v1_numbers", "carrier_status", "pending"),
+    Vocabulary.REQUIREMENT: ("v1_orders", "waiting_on", "us"),
+    Vocabulary.ACTION_REQUIREMENT: ("v1_orders", "waiting_on", "us"),
 }
-"""Where the meaning shows that the offered line proposes."""
+"""Where the meaning shows that the offered line proposes; the other lists move nothing by that alone."""
 TELNYX, FONE = providers.load("telnyx"), providers.load("fonedynamics")
 
 
@@ -56,6 +69,46 @@ def filler(database_url: str) -> Iterator[Filler]:
     store = open_store(database_url)
     yield Filler(store)
     store.close()
+
+
+COUNTS = {
+    ("telnyx", Vocabulary.PORT_IN): (8, 0),
+    ("telnyx", Vocabulary.PORT_OUT): (6, 0),
+    ("telnyx", Vocabulary.ACTIVATION): (13, 0),
+    ("telnyx", Vocabulary.MESSAGING): (7, 0),
+    ("telnyx", Vocabulary.REQUIREMENT): (4, 0),
+    ("telnyx", Vocabulary.PORTABILITY): (3, 0),
+    ("telnyx", Vocabulary.ACTIVATION_JOB): (4, 0),
+    ("telnyx", Vocabulary.ACTION_REQUIREMENT): (5, 0),
+    ("fonedynamics", Vocabulary.PORT_IN): (2, 0),
+    ("fonedynamics", Vocabulary.CARRIER_STATUS): (0, 1),
+}
+"""How many published words of each list have a meaning, and how many are published without one."""
+SEEN_ELSEWHERE = {
+    "LOA_ILLEGIBLE", "ILLEGIBLE_LOA", "ACCOUNT_NUMBER_REQUIRED", "AUTH_NAME_MISMATCH", "BUSINESS_NAME_MISMATCH",
+    "DIFFERENT_ACCOUNTS", "DIFFERENT_RATE_CENTERS", "INVALID_RESELLER",
+}  # fmt: skip
+PORT_OUT_CODES = {"1001", "1002"}
+
+
+def test_as_many_words_of_each_list_are_mapped_as_are_published() -> None:
+    found = {
+        (name, vocabulary): (
+            sum(said.basis in (Basis.DOCUMENTED, Basis.INFERRED) for said in table.values()),
+            sum(said.basis is Basis.NONE for said in table.values()),
+        )
+        for name in providers.names()
+        for vocabulary, table in providers.load(name).words.items()
+    }
+    assert found == COUNTS
+
+
+def test_the_published_reasons_and_those_seen_elsewhere_are_mapped() -> None:
+    published = TELNYX.reasons.keys() - SEEN_ELSEWHERE - PORT_OUT_CODES
+    assert (len(published), len(SEEN_ELSEWHERE & TELNYX.reasons.keys())) == (21, 8)
+    guessed = {code for code, said in TELNYX.reasons.items() if said.basis is not Basis.DOCUMENTED}
+    assert guessed == SEEN_ELSEWHERE | {"LSR_PENDING"}  # a code without a published meaning
+    assert TELNYX.reasons.keys() >= PORT_OUT_CODES
 
 
 @pytest.mark.parametrize("provider", providers.names())
@@ -143,9 +196,21 @@ def _meant(table: Any) -> dict[str, tuple[str, str]]:
 # --- words nobody knows ---------------------------------------------------------------------------------
 
 
+def told(task: Task, hours: float = -5, order: str = "order-1") -> Fact:
+    """A task as it was read at that hour."""
+    fact = look(hours, order=order, part=Part.ACTIVATION_JOBS)
+    return replace(fact, source_id=f"{task.id}@{hours}", task=task, status=None, document=None, deleted=None)
+
+
 def odd(order: str = "order-1") -> tuple[Any, ...]:
     """What a provider says about two orders in words nobody knows, one of each list."""
-    number = NumberSaid(NUMBER, activation=Word(ODD[Vocabulary.ACTIVATION]))
+    number = NumberSaid(
+        NUMBER,
+        activation=Word(ODD[Vocabulary.ACTIVATION]),
+        carrier_status=Word(ODD[Vocabulary.CARRIER_STATUS]),
+        requirement=Word(ODD[Vocabulary.REQUIREMENT]),
+        portability=Word(ODD[Vocabulary.PORTABILITY]),
+    )
     status = Status(ODD[Vocabulary.PORT_IN], (ReasonSaid(ODD[Vocabulary.REASON], "the stars say no"),))
     said: dict[str, Any] = {
         "status": status,
@@ -153,8 +218,10 @@ def odd(order: str = "order-1") -> tuple[Any, ...]:
         "numbers": Whole((number,)),
     }
     port_out = ODD[Vocabulary.PORT_OUT]
+    tasks = (Task(f"{order}/{kind}", kind, Word(ODD[kind])) for kind in TASKS)
     return (
         replace(look(-5, order=order), **said),
+        *(told(task, order=order) for task in tasks),
         look(-5, port_out, NUMBER, order=order, direction=Direction.PORT_OUT),
     )
 
@@ -204,6 +271,8 @@ def test_one_line_for_an_account_or_its_provider_explains_a_word(
     acme.account = own
     news = [event(-1, key=way, direction=way, documents_changed=True) for way in Direction]
     acme.record(*news)
+    if vocabulary not in SHOWN:
+        return
     table, column, shown = SHOWN[vocabulary]
     order = f"acme/{'port_out' if vocabulary is Vocabulary.PORT_OUT else 'port_in'}/order-1"
     assert acme.one(f"select {column} from {table} where order_id = :order", order=order) == shown

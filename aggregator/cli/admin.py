@@ -74,14 +74,15 @@ def db_upgrade() -> int:
 
 @db_app.command("check")
 def db_check() -> int:
-    """Check that the schema is this version's and that the database is whole.
+    """Check that the schema is this version's and that the database is whole; show its size, and what is kept.
 
     Example: [bold]porting-aggregator db check[/]
     """
-    from aggregator.cli import setup
-    from aggregator.store import schema
+    from aggregator.cli import pruning, setup
+    from aggregator.store import schema, wal
 
-    with setup.reader() as reader:
+    config = setup.configuration()
+    with setup.reader(config) as reader:
         schema.require(reader.engine)
         if reader.engine.dialect.name == "sqlite":
             try:
@@ -92,8 +93,25 @@ def db_check() -> int:
                 for fault in found:
                     typer.echo(f"BAD {fault}")
                 return BAD_NEWS
+            (main, *_) = reader.query("pragma database_list", {})
+            if grown := wal.grown(str(main["file"])):
+                typer.echo(f"warning: {grown}", err=True)
         typer.echo(f"schema {schema.head()}, ok")
+        for line in pruning.sizes(reader, config):
+            typer.echo(line)
     return OK
+
+
+@db_app.command("prune")
+def db_prune() -> int:
+    """Remove what is older than \\[retention] says, now and all of it. A daemon, and each poll, do it in small steps
+    by themselves. Ctrl-C stops it between two steps.
+
+    Example: [bold]porting-aggregator db prune[/]
+    """
+    from aggregator.cli.pruning import prune_all
+
+    return prune_all()
 
 
 @db_app.command("grant-reader")

@@ -10,6 +10,7 @@ import typer
 from aggregator import accounts, publish
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, INTERNAL, OK, TRY_LATER, say
+from aggregator.cli.pruning import prune_a_little
 from aggregator.config import AccountConfig
 from aggregator.core.findings import Recorded
 from aggregator.errors import ConfigError, Stopped, StoreError
@@ -57,6 +58,7 @@ def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
             for one in chosen
         ]
         polled = [job.result() for job in jobs]
+        prune_a_little(config, store)
     output.polled([(one.account, outcome) for one in polled for outcome in one.outcomes], json)
     for one in polled:
         if one.trouble:

@@ -12,6 +12,7 @@ from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
 from aggregator.cli.asking import combined
 from aggregator.config import AccountConfig, Config, database_url
+from aggregator.config.values import host_of, is_loopback
 from aggregator.core.model import Window
 from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, SchemaError, StoreError
 from aggregator.sweep import sweep
@@ -30,7 +31,7 @@ def check_all(online: bool, json: bool = False) -> int:
         else:
             typer.echo(f"{name:<14} {_word(code)}  {text}")
         codes.append(code)
-    for warning in (*reworded(config), *twins(config), *not_yet(config)):
+    for warning in (*reworded(config), *twins(config), *exposed(config)):
         say(warning)
     worst = {code for code in codes if code != OK}
     return combined(sorted(worst)) if worst else OK
@@ -141,11 +142,12 @@ def twins(config: Config) -> list[str]:
     return warnings
 
 
-def not_yet(config: Config) -> list[str]:
-    """A warning for each section that is understood but not carried out by this version."""
-    warnings = []
-    if any(vars(config.retention).values()):
-        warnings.append("warning: [retention] is not carried out yet: nothing is removed")
-    if any(vars(config.http).values()):
-        warnings.append("warning: [http] is not carried out yet: nothing is served")
-    return warnings
+def exposed(config: Config) -> list[str]:
+    """A warning for an address of health and metrics that other machines can reach."""
+    listen = config.http.listen
+    if listen is None or is_loopback(host_of(listen)):
+        return []
+    return [
+        f"warning: http.listen: {listen} is open to other machines, without password or TLS: states, accounts and "
+        "counts, no order and no number; let a firewall or the container's network decide who may ask"
+    ]

@@ -58,6 +58,7 @@ def order_lines(order: Row) -> Iterator[str]:
         "carriers": _carriers(order),
         "messaging": order["messaging_state"]
         and telling.plain(order["messaging_state"]) + (", still open" if order["messaging_open"] else ""),
+        "activation job": order["activation_job_status"] and telling.quoted(order["activation_job_status"]),
         "numbers": _counted(order),
         "resubmitted": order["submission_cycle"] and f"{order['submission_cycle']} ×",
         "group": order["customer_group_reference"],
@@ -164,7 +165,9 @@ def number_stands(row: Row) -> str:
     if row["requirements_status"] and row["requirements_status"] != "approved":
         said.append(f"requirements {telling.quoted(row['requirements_status'])}")
     if row["carrier_status_raw"]:
-        said.append(f"the carrier's status {telling.quoted(row['carrier_status_raw'])}")
+        known = row["carrier_status"] not in (None, "unknown", "unresolved")
+        meaning = f" ({telling.plain(row['carrier_status'])})" if known else ""
+        said.append(f"the carrier's status {telling.quoted(row['carrier_status_raw'])}{meaning}")
     if not row["is_current"]:
         gone = f" on {output.when(row['removed_at'])}" if row["removed_at"] else ""
         said.append(f"removed from the order{gone}")

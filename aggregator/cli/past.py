@@ -67,7 +67,7 @@ def orders_then(asked: Filters, at: datetime, wanted: Mapping[str, object]) -> t
     for why in then.unanswered:
         say(why)
     rows.sort(key=lambda row: str(row["order_id"]))
-    rows.sort(key=lambda row: (row["is_open"], row["last_changed_at"]), reverse=True)
+    rows.sort(key=lambda row: (row["is_open"], row["last_changed_at"] or ""), reverse=True)
     return rows[: asked.limit], not then.unanswered
 
 

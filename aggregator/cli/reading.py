@@ -186,3 +186,14 @@ def quarantine(asked: Filters) -> int:
     columns = "account feed ref error count last_seen_at resolved_at"
     show_rows(asked, "quarantine", columns, "nothing was set aside")
     return OK
+
+
+@app.command(rich_help_panel=READ)
+def metrics() -> int:
+    """What the database knows, once, as Prometheus reads it: for a textfile collector on hosts without the daemon.
+
+    Example: [bold]porting-aggregator metrics > /var/lib/node_exporter/porting.prom.new[/]
+    """
+    from aggregator.cli.figures import metrics_once
+
+    return metrics_once()

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from aggregator.config import AccountConfig
 
 Row = dict[str, Any]
-MEANINGS = {"status": "with_carrier", "port_out": "action_needed", "reason": "other"}
+MEANINGS = {
+    "status": "with_carrier",
+    "port_out": "action_needed",
+    "reason": "other",
+    "requirement": "us",
+    "action_requirement": "us",
+    "activation_job": "created",
+}
 """The meaning that is proposed, by word list; a person puts the right one there."""
 
 

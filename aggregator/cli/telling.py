@@ -22,6 +22,8 @@ FIELDS = {
     "carrier_status_raw": "the carrier's status",
     "portability_status": "portability",
     "requirements_status": "requirements",
+    "requirements_met": "required documents",
+    "activation_job_status": "activation job",
     "parent_order_id": "split off from",
     "sub_account": "sub-account",
     "customer_group_reference": "customer's group",
@@ -40,6 +42,7 @@ FOLLOWING = frozenset(
         "ended_at",
         "added_at",
         "ported_at_source",
+        "carrier_status",
         "numbers_ported",
         "numbers_open",
         "numbers_ended_unported",
@@ -61,6 +64,14 @@ FOLLOWING = frozenset(
     ]
 )
 """Columns whose changes say nothing that the sentence does not say already."""
+THEIRS = (
+    "raw_status",
+    "carrier_status_raw",
+    "portability_status",
+    "requirements_status",
+    "activation_job_status",
+)
+"""Columns in the provider's own words."""
 DATES = ("requested_foc_on", "requested_foc_at", "confirmed_foc_on", "confirmed_foc_at", "ported_at")
 TOLD = frozenset(
     [
@@ -158,8 +169,10 @@ def value(field: str, said: str | None) -> str:
         return ""
     if said.startswith("["):
         return ", ".join(REASON_WORDS.get(code, plain(code)) for code in json.loads(said))
-    if field in ("raw_status", "carrier_status_raw", "portability_status", "requirements_status"):
+    if field in THEIRS:
         return quoted(said)
+    if field == "requirements_met":
+        return "complete" if said == "true" else "missing"
     if field in ("state", "waiting_on", "activation_state", "messaging_state", "rollup_state"):
         return plain(said)
     if field.endswith(("_at", "_since")):

@@ -31,6 +31,8 @@ from aggregator.config.values import (
     Start,
     database_address,
     duration,
+    host_of,
+    is_loopback,
     near,
     positive,
     quoted,
@@ -117,6 +119,11 @@ def load(path: Path, adapter_of: Callable[[str], Adapter], environ: Mapping[str,
     http = sections["http"]
     if http and http.page and not (http.listen or http.page_listen):
         mistakes.append("http.page: needs http.listen or http.page_listen")
+    elif http and http.page and not is_loopback(host_of(where := http.page_listen or http.listen)):
+        mistakes.append(
+            f"http.page: {where} is open to other machines, and the page has no password: give it "
+            'page_listen = "127.0.0.1:9465", and a proxy with passwords and TLS before it'
+        )
     shared = {name: _shared(name, table, adapter_of, mistakes) for name, table in providers.items()}
     found = {name: _account(name, table, adapter_of, shared, mistakes) for name, table in accounts.items()}
     if mistakes:

@@ -19,6 +19,14 @@ T = TypeVar("T")
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 _STATES = (Vocabulary.PORT_IN, Vocabulary.PORT_OUT)
+_WHO = tuple(str(who) for who in WaitingOn if who is not WaitingOn.UNKNOWN)
+CLOSED = {
+    Vocabulary.REQUIREMENT: _WHO,
+    Vocabulary.ACTION_REQUIREMENT: _WHO,
+    Vocabulary.PORTABILITY: ("pending", "confirmed", "provisional"),
+    Vocabulary.ACTIVATION_JOB: ("created", "in_process", "completed", "failed"),
+}
+"""Word lists whose meanings are one of few; for requirements it is who must act."""
 
 
 def table_of(value: object, key: str, mistakes: list[str]) -> dict[str, Any]:
@@ -182,7 +190,11 @@ def _meaning(
     if vocabulary in _STATES:
         state = _one_of(State, value, where, mistakes)
         return Meaning(state, waiting_on=who) if state and len(mistakes) == before else None
-    if not isinstance(value, str) or not _PLAIN.fullmatch(value):
+    if vocabulary in CLOSED and value not in CLOSED[vocabulary]:
+        known = list(CLOSED[vocabulary])
+        hint = near(value, known) if isinstance(value, str) else ""
+        mistakes.append(f"{where}: not one of {', '.join(known)}: {quoted(value)}{hint}")
+    elif not isinstance(value, str) or not _PLAIN.fullmatch(value):
         mistakes.append(f"{where}: not a plain word: {quoted(value)} (write a-z, digits and _)")
     if not isinstance(value, str) or len(mistakes) > before:
         return None

@@ -12,7 +12,7 @@ from aggregator.config.values import written
 from aggregator.core.model import Meaning, Reason, Vocabulary
 
 _USER = re.compile(r"(://[^:/?#]*):.*@")
-_PARAMETER = re.compile(r"([?&][a-z]*password=)[^&#]*", re.IGNORECASE)
+_PARAMETER = re.compile(r"([?&][a-z_]*(?:password|secret)=)[^&#]*", re.IGNORECASE)
 
 
 def shown(config: Config) -> str:

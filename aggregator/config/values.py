@@ -134,16 +134,26 @@ def base_url(value: object) -> str:
         raise ValueError("must not hold a user, a password, a query or a fragment")
     if parts.scheme not in ("https", "http"):
         raise ValueError("not a URL (write https://host/version)")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("http to loopback only; write https://")
     return str(value).rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host of this name."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def host_of(listen: str) -> str:
+    """The host of an address to listen on.
+
+    >>> host_of("[::1]:9464")
+    '::1'
+    """
+    return urlsplit(f"//{listen}").hostname or ""
 
 
 def proxy(value: object) -> str:

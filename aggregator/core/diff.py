@@ -47,6 +47,8 @@ KINDS = {
     "activation_state": "activation_changed",
     "carrier_status_raw": "raw_status_changed",
     "requirements_status": "requirements_changed",
+    "requirements_met": "requirements_changed",
+    "activation_job_status": "activation_changed",
     "parent_order_id": "order_linked",
 }
 """The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""

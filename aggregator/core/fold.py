@@ -14,11 +14,11 @@ from aggregator.core.model import NOT_TOLD, Carriers, Dates, Fact, NumberSaid, R
 from aggregator.core.rollup import derive
 from aggregator.core.standing import NumberTold, Stamp, Standing, Told, Trail
 
-ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "existence", "list"})
+ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "task", "existence", "list"})
 NUMBER_TRAILS = frozenset({"status", "requirement"})
 """The facets whose history counts: what follows from them is computed from all that was ever said."""
 
-_PLAIN = ("status", "messaging", "activation", "steps", "numbers_total")
+_PLAIN = ("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "task")
 _GROUPS = tuple(
     (group, tuple(column.name for column in fields(kind)))
     for group, kind in (("dates", Dates), ("carriers", Carriers), ("references", References))

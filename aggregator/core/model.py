@@ -66,6 +66,10 @@ class Vocabulary(StrEnum):
     MESSAGING = "messaging"
     ACTIVATION = "activation"
     CARRIER_STATUS = "carrier_status"
+    REQUIREMENT = "requirement"
+    PORTABILITY = "portability"
+    ACTIVATION_JOB = "activation_job"
+    ACTION_REQUIREMENT = "action_requirement"
 
 
 class Source(StrEnum):
@@ -82,6 +86,8 @@ class Part(StrEnum):
     EVENT = "event"
     NUMBERS = "numbers"
     COMMENTS = "comments"
+    ACTIVATION_JOBS = "activation_jobs"
+    ACTION_REQUIREMENTS = "action_requirements"
 
 
 class Told(Enum):
@@ -216,7 +222,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a side vocabulary (messaging, activation); `meaning` is filled by `normalise`."""
+    """A word of a side vocabulary (messaging, activation, ...); `meaning` is filled by `normalise`."""
 
     raw: str | None
     meaning: str | None = None
@@ -270,15 +276,15 @@ class References:
 @dataclass(frozen=True, slots=True)
 class NumberSaid:
     """One telephone number as a fact speaks of it. A `status` that is not told means: a copy of the order's.
-    `key` and `e164` are filled by `normalise`; an adapter may give as `key` a form easier to parse."""
+    `key` and `e164` are filled by `normalise`; an adapter may give as `key` a form with a `+`."""
 
     raw: str
     status: Status | NotTold = NOT_TOLD
     activation: Word | NotTold = NOT_TOLD
     messaging: Word | NotTold = NOT_TOLD
-    carrier_status: str | NotTold | None = NOT_TOLD
-    requirement: str | NotTold | None = NOT_TOLD
-    portability: str | NotTold | None = NOT_TOLD
+    carrier_status: Word | NotTold = NOT_TOLD
+    requirement: Word | NotTold = NOT_TOLD
+    portability: Word | NotTold = NOT_TOLD
     key: str = ""
     e164: str | None = None
 
@@ -313,6 +319,25 @@ class Link:
 
     parent: str
     child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something beside an order that may wait for us: its activation at the cutover, an act it requires.
+
+    `kind` is the word list that its status belongs to (an activation job's or an action requirement's), `name`
+    what is to be done, in the provider's word. `from_at` and `until_at` are its window; `is_ours`: when we
+    looked, the window had begun and the next step was ours. `made_at`: a younger task replaces one that failed.
+    """
+
+    id: str
+    kind: Vocabulary
+    status: Word
+    name: str | None = None
+    from_at: datetime | None = None
+    until_at: datetime | None = None
+    is_ours: bool = False
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +383,8 @@ class Fact:
     steps: tuple[str, ...] | None = None
     numbers: Partial | Whole | None = None
     numbers_total: int | None = None
+    requirements_met: bool | None = None
+    task: Task | None = None
     comment: Comment | None = None
     link: Link | None = None
     documents_changed: bool = False
@@ -369,7 +396,8 @@ class Fact:
 @dataclass(frozen=True, slots=True)
 class Want:
     """Something that must still be asked: an order, its numbers or comments, or an event again.
-    `feed` is set for events; `because` names the fact that caused it (a known fact causes nothing anew)."""
+    `feed` is set for events; `because` names the fact that caused it (a known fact causes nothing anew);
+    `not_before` is the moment from which the answer can be another than the one just given."""
 
     part: Part
     id: str
@@ -377,6 +405,7 @@ class Want:
     feed: str | None = None
     since: datetime | None = None
     because: str | None = None
+    not_before: datetime | None = None
 
     @property
     def ref(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import phonenumbers
 
@@ -15,6 +16,7 @@ from aggregator.core.model import (
     Direction,
     Fact,
     Meaning,
+    NotTold,
     NumberSaid,
     Reason,
     ReasonSaid,
@@ -28,6 +30,14 @@ from aggregator.core.model import (
 
 REGIONS = phonenumbers.SUPPORTED_REGIONS
 """The countries, by their two letters, whose numbers can be read without their +."""
+SIDE = {
+    "activation": Vocabulary.ACTIVATION,
+    "messaging": Vocabulary.MESSAGING,
+    "carrier_status": Vocabulary.CARRIER_STATUS,
+    "requirement": Vocabulary.REQUIREMENT,
+    "portability": Vocabulary.PORTABILITY,
+}
+"""The word lists about single numbers, by what they tell of one."""
 NO_MEANING = Meaning(State.UNKNOWN, Basis.NONE)
 NO_REASON = Reason("unknown", WaitingOn.US, Basis.NONE)
 _FOLDED = re.compile(r"[\s_-]+")
@@ -87,11 +97,14 @@ def normalise(fact: Fact, words: Words) -> Fact:
     status = fact.status and meant(fact.status, _status_words(fact.order.direction), words)
     messaging = fact.messaging and _word(fact.messaging, Vocabulary.MESSAGING, words)
     activation = fact.activation and _word(fact.activation, Vocabulary.ACTIVATION, words)
+    task = fact.task and replace(fact.task, status=_word(fact.task.status, fact.task.kind, words))
     numbers = fact.numbers and replace(
         fact.numbers,
         numbers=tuple(_number(said, fact.order.direction, words) for said in fact.numbers.numbers),
     )
-    return replace(fact, status=status, messaging=messaging, activation=activation, numbers=numbers)
+    return replace(
+        fact, status=status, messaging=messaging, activation=activation, numbers=numbers, task=task
+    )
 
 
 def _status_words(direction: Direction) -> Vocabulary:
@@ -121,21 +134,22 @@ def _word(word: Word, vocabulary: Vocabulary, words: Words) -> Word:
 
 
 def _number(said: NumberSaid, direction: Direction, words: Words) -> NumberSaid:
-    key, e164 = number(said.key or said.raw, words.region)
-    return replace(
-        said,
-        key=key,
-        e164=e164,
-        status=said.status
-        if said.status is NOT_TOLD
-        else meant(said.status, _status_words(direction), words),
-        activation=said.activation
-        if said.activation is NOT_TOLD
-        else _word(said.activation, Vocabulary.ACTIVATION, words),
-        messaging=said.messaging
-        if said.messaging is NOT_TOLD
-        else _word(said.messaging, Vocabulary.MESSAGING, words),
-    )
+    if said.key and not said.key.startswith("+"):  # once set, of digits that are no number: never read again
+        key, e164 = said.key, None
+    else:
+        key, e164 = number(said.key or said.raw, words.region)
+    side: dict[str, Any] = {name: _word(word, vocabulary, words) for name, word, vocabulary in _side(said)}
+    if said.status is not NOT_TOLD:
+        side["status"] = meant(said.status, _status_words(direction), words)
+    return replace(said, key=key, e164=e164, **side)
+
+
+def _side(said: NumberSaid) -> Iterator[tuple[str, Word, Vocabulary]]:
+    """What is told of a number beside its status, each with the list its word belongs to."""
+    for name, vocabulary in SIDE.items():
+        word: Word | NotTold = getattr(said, name)
+        if word is not NOT_TOLD:
+            yield name, word, vocabulary
 
 
 @lru_cache(maxsize=1 << 16)
@@ -170,8 +184,8 @@ def unknown(fact: Fact) -> Iterator[tuple[Vocabulary, str]]:
             (Vocabulary.REASON, reason.code) for reason in status.reasons if reason.meaning is NO_REASON
         )
     side = [(fact.messaging, Vocabulary.MESSAGING), (fact.activation, Vocabulary.ACTIVATION)]
-    side += [(n.activation, Vocabulary.ACTIVATION) for n in said if n.activation is not NOT_TOLD]
-    side += [(n.messaging, Vocabulary.MESSAGING) for n in said if n.messaging is not NOT_TOLD]
+    side += [(fact.task.status, fact.task.kind)] if fact.task else []
+    side += [(word, vocabulary) for number in said for _, word, vocabulary in _side(number)]
     for word, vocabulary in side:
         if word is not None and word.raw is not None and word.meaning == State.UNKNOWN:
             yield vocabulary, word.raw

@@ -26,6 +26,9 @@ T = TypeVar("T")
 MAX_INTEGER = 2**63 - 1
 MAX_COUNT = 2**31 - 1  # what a column for a count holds on both databases
 MAX_DEPTH = 32  # of a page; the deepest published one has eight levels
+MAX_VALUES = 400_000  # of a page: as many as its longest body holds when each takes the room of a real field
+MAX_ITEMS = 10_000  # of a page; the largest that we ask for has 500
+MAX_SKIPPED = 1_000  # so many that cannot be read are no single bad ones
 SCRUBBED = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -46,6 +49,10 @@ def json_object(page: Page) -> dict[str, Any]:
 def loads(body: bytes, where: str) -> Any:
     """JSON read with our limits; see `json_object`."""
     try:
+        if (
+            sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES
+        ):  # small values swell to fifty times their text
+            raise ValueError("too many values")
         text = body.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
         _shallow(value)
@@ -101,6 +108,8 @@ def each(
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
     """Read every item of a page, as `sift` does. A page on which nothing can be read is not a page we know;
     one item that at least is named may just be a bad one."""
+    if len(items) > MAX_ITEMS:
+        raise PageChanged(f"{len(items)} items on one page")
     good, skipped, unread = _sifted(items, read, name, keep, "")
     if unread and unread == len(items) and (unread > 1 or not named(items, name)):
         raise PageChanged(f"none of {unread} items can be read: {skipped[-1].error}")
@@ -140,6 +149,8 @@ def _sifted(
                 skipped.append(part)
             else:
                 good.append(part)
+        if len(skipped) > MAX_SKIPPED:
+            raise PageChanged(f"more than {MAX_SKIPPED} items cannot be read: {skipped[-1].error}")
     return tuple(good), tuple(skipped), unread
 
 

@@ -6,12 +6,23 @@ it belongs.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from aggregator.core.history import Run, gone_of, moved_in, reasons_of, runs_of, statuses_of
-from aggregator.core.model import Basis, Carrier, Direction, Moment, OrderRef, State, Status, Word
+from aggregator.core.model import (
+    Basis,
+    Carrier,
+    Direction,
+    Moment,
+    OrderRef,
+    State,
+    Status,
+    Task,
+    Vocabulary,
+    Word,
+)
 from aggregator.core.standing import Held, Number, NumberTold, Order, Stamp, Standing, Told, Trail
 from aggregator.core.states import MOVED, TERMINAL, rolled_up, state_of
 from aggregator.core.waiting import waits
@@ -20,6 +31,7 @@ from aggregator.core.why import why
 T = TypeVar("T")
 
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported"})
 
 
@@ -61,6 +73,7 @@ def _order(
     messaging = (_facet(told, "messaging", Word) or Word(None)).meaning
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
+    requirements_met = _facet(told, "requirements_met", bool)
     return Order(
         customer_reference=_facet(told, "customer", str),
         customer_group_reference=_facet(told, "customer_group", str),
@@ -73,7 +86,7 @@ def _order(
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
         waiting_on=waiting.on,
         waiting_since=since if runs and waiting.since == runs[-1].first[0] else waiting.since,
-        why=why(ref.direction, state, status, waiting.needs, waiting.on),
+        why=why(ref.direction, state, status, waiting, requirements_met is False),
         reasons=_codes(status),
         is_open=state not in TERMINAL and deleted_at is None,
         requested_foc_on=requested.on if requested else None,
@@ -101,11 +114,21 @@ def _order(
         state_since=since,
         deleted_at=deleted_at,
         deletion_basis=deletion_basis,
+        requirements_met=requirements_met,
+        activation_job_status=_job(told),
     )
 
 
 def _codes(status: Status) -> tuple[str, ...]:
     return tuple(sorted({reason.meaning.code for reason in status.reasons if reason.meaning}))
+
+
+def _job(told: Told) -> str | None:
+    """How the activation at the cutover goes, in the provider's word; of several jobs the youngest counts."""
+    trail: Trail[Task] = told.trails.get("task", ())
+    jobs = {task.id: task for _, task in trail if task.kind is Vocabulary.ACTIVATION_JOB}
+    made = [(task.made_at or LONG_AGO, id) for id, task in jobs.items()]
+    return jobs[max(made)[1]].status.raw if made else None
 
 
 def _submitted(ref: OrderRef, runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
@@ -237,32 +260,31 @@ def _number(
     status = statuses[-1][1] if statuses else Status(None)
     moved = moved_in(runs)
     raw, e164 = cast(tuple[str, str | None], number.facets["raw"][1])
-    activation = number.facets.get("activation")
-    messaging = number.facets.get("messaging")
     return Number(
         raw_number=raw,
         e164=e164,
         state=state_of(status),
         raw_status=status.raw,
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
-        activation_state=cast(Word, activation[1]).meaning if activation else None,
-        messaging_state=cast(Word, messaging[1]).meaning if messaging else None,
-        carrier_status_raw=_said(number, "carrier_status"),
+        activation_state=_word(number, "activation").meaning,
+        messaging_state=_word(number, "messaging").meaning,
+        carrier_status_raw=_word(number, "carrier_status").raw,
         state_since=runs[-1].first[0] if runs else None,
         added_at=number.first[0],
         ported_at=moved and moved.at,
         removed_at=gone[key][0] if key in gone else None,
         is_current=key not in gone,
-        portability_status=_said(number, "portability"),
-        requirements_status=_said(number, "requirement"),
+        portability_status=_word(number, "portability").raw,
+        requirements_status=_word(number, "requirement").raw,
+        carrier_status=_word(number, "carrier_status").meaning,
         own=bool(own),
     )
 
 
-def _said(number: NumberTold, facet: str) -> str | None:
-    """What the provider said of a number in its own words."""
+def _word(number: NumberTold, facet: str) -> Word:
+    """What was said of a number beside its status."""
     said = number.facets.get(facet)
-    return cast(str | None, said[1]) if said else None
+    return cast(Word, said[1]) if said else Word(None)
 
 
 def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Order:
     state_since: datetime | None = None
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
+    requirements_met: bool | None = None
+    activation_job_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Number:
     is_current: bool = True
     portability_status: str | None = None
     requirements_status: str | None = None
+    carrier_status: str | None = None
     own: bool = False
 
 

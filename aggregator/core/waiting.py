@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from aggregator.core.model import Direction, State, Status, WaitingOn, Word
+from aggregator.core.model import Direction, State, Status, Task, Vocabulary, WaitingOn, Word
 from aggregator.core.standing import Stamp, Told, Trail
 from aggregator.core.states import TERMINAL, WAITING, state_of
 
-REQUIRES_US = frozenset({"requirement-info-pending", "requirement-info-exception"})
-
-_Kind: TypeAlias = Literal["status", "steps", "messaging", "requirement"]
+_Kind: TypeAlias = Literal["status", "steps", "messaging", "requirement", "task"]
 _Moment: TypeAlias = tuple[Stamp, _Kind, str, Any]
+_OURS = frozenset({str(WaitingOn.US), "failed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Who must act, since when, and with what a submitted order waits for us beside its status."""
+    """Who must act, since when, and with what a submitted order waits for us beside its status: `needs` are
+    steps and requirements in the provider's words."""
 
     on: WaitingOn
     since: datetime | None
     needs: tuple[str, ...]
+    tasks: tuple[Task, ...] = ()
 
 
 def waiting(status: Status, direction: Direction) -> WaitingOn:
@@ -52,11 +53,12 @@ def waits(direction: Direction, statuses: Trail[Status], told: Told, gone: Mappi
         here = now.on()
         if here is not on or since is None:
             on, since = here, at[0]
-    return Waiting(on, since, now.needs())
+    return Waiting(on, since, now.needs(), now.due())
 
 
 def _beside(told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:
-    """What can change the answer beside the status: steps and requirements of ours, trouble with messaging."""
+    """What can change the answer beside the status: steps, requirements and tasks of ours, trouble with
+    messaging."""
     moments: list[_Moment] = []
     steps = told.trails.get("steps", ())
     if any(value for _, value in steps):
@@ -64,12 +66,15 @@ def _beside(told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:
     messaging: Trail[Word] = told.trails.get("messaging", ())
     if any(word.meaning == "exception" for _, word in messaging):
         moments += [(at, "messaging", "", word.meaning) for at, word in messaging]
+    tasks: Trail[Task] = told.trails.get("task", ())
+    if any(task.is_ours or task.status.meaning in _OURS for _, task in tasks):
+        moments += [(at, "task", f"{task.kind}/{task.id}", task) for at, task in tasks]
     for key, number in told.numbers.items():
-        required = number.trails.get("requirement", ())
-        if any(value in REQUIRES_US for _, value in required):
+        required: Trail[Word] = number.trails.get("requirement", ())
+        if any(word.meaning == WaitingOn.US for _, word in required):
             moments += [(at, "requirement", key, value) for at, value in required]
             if key in gone:
-                moments.append((gone[key], "requirement", key, None))
+                moments.append((gone[key], "requirement", key, Word(None)))
     return moments
 
 
@@ -82,6 +87,7 @@ class _Now:
         self.messaging: str | None = None
         self.steps: tuple[str, ...] = ()
         self.required: dict[str, str] = {}
+        self.tasks: dict[str, Task] = {}
 
     def hear(self, kind: _Kind, key: str, value: Any) -> None:
         if kind == "status":
@@ -90,14 +96,18 @@ class _Now:
             self.steps = value
         elif kind == "messaging":
             self.messaging = value
-        elif value in REQUIRES_US:
-            self.required[key] = value
+        elif kind == "task":
+            self.tasks[key] = value
+        elif value.meaning == WaitingOn.US:
+            self.required[key] = value.raw
         else:
             self.required.pop(key, None)
 
     def on(self) -> WaitingOn:
         who = waiting(self.status, self.direction)
         if (self.steps or self.required) and self.needs():
+            return WaitingOn.US
+        if self.tasks and self.due():
             return WaitingOn.US
         if self.messaging == "exception" and state_of(self.status) is State.PORTED:
             return WaitingOn.PROVIDER  # it escalates by itself
@@ -109,3 +119,25 @@ class _Now:
         if state in TERMINAL or state is State.DRAFT:
             return ()
         return (*self.steps, *sorted(set(self.required.values())))
+
+    def due(self) -> tuple[Task, ...]:
+        """The tasks that wait for us, in a fixed order."""
+        return tuple(task for _, task in sorted(self.tasks.items()) if self._is_due(task))
+
+    def _is_due(self, task: Task) -> bool:
+        """What an order requires counts while it is under way; its activation only while a date is agreed: an
+        activation on demand from its window's start, and one that failed until another is made."""
+        state, status = state_of(self.status), task.status.meaning
+        if task.kind is Vocabulary.ACTION_REQUIREMENT:
+            return status == WaitingOn.US and state not in TERMINAL and state is not State.DRAFT
+        if state is not State.SCHEDULED:
+            return False
+        return (task.is_ours and status == "created") or (status == "failed" and not self._replaced(task))
+
+    def _replaced(self, task: Task) -> bool:
+        """Whether a younger task of its kind exists."""
+        made = task.made_at
+        return made is not None and any(
+            other.kind is task.kind and other.made_at is not None and other.made_at > made
+            for other in self.tasks.values()
+        )

@@ -1,6 +1,9 @@
 """Why an order waits, in words a porting coordinator can act on."""
 
-from aggregator.core.model import Direction, ReasonSaid, State, Status, WaitingOn
+from datetime import datetime
+
+from aggregator.core.model import Direction, ReasonSaid, State, Status, Task, Vocabulary, WaitingOn
+from aggregator.core.waiting import Waiting
 
 REASON_WORDS = {
     "account_number_mismatch": "account number does not match",
@@ -45,22 +48,52 @@ _STATES = {
 }
 
 
-def why(
-    direction: Direction, state: State, status: Status, needs: tuple[str, ...], waiting_on: WaitingOn
-) -> str | None:
-    """The reason with its raw text, else the step, requirement, decision or unknown word; None where nothing
-    waits for us."""
-    if waiting_on not in (WaitingOn.US, WaitingOn.UNKNOWN):
+def why(direction: Direction, state: State, status: Status, waiting: Waiting, unmet: bool) -> str | None:
+    """The step, requirement or task that waits for us, the reason with its raw text, else the decision or the
+    unknown word; None where nothing waits for us. `unmet`: the provider says that documents are missing."""
+    if waiting.on not in (WaitingOn.US, WaitingOn.UNKNOWN):
         return None
+    if state is not State.UNKNOWN and (waiting.needs or waiting.tasks):
+        needed = ["needed: " + ", ".join(map(_plain, waiting.needs))] if waiting.needs else []
+        refused = status.reasons if state is State.EXCEPTION else ()
+        return "; ".join((*map(task_words, waiting.tasks), *needed, *map(reason_words, refused)))
+    said = _said(direction, state, status)
+    return f"{said}; required documents are missing" if unmet else said
+
+
+def _said(direction: Direction, state: State, status: Status) -> str:
+    """What the status alone says."""
     if state is State.UNKNOWN:
         return f"status nobody knows: {status.raw}" if status.raw else "no status told yet"
-    if needs:
-        return "needed: " + ", ".join(name.replace("_", " ").replace("-", " ") for name in needs)
     if direction is Direction.PORT_OUT and state is State.ACTION_NEEDED:
         return "decide: authorise or refuse; silence authorises it"  # even where a refusal was turned down
     if status.reasons:
         return "; ".join(reason_words(reason) for reason in status.reasons)
     return _STATES.get(state, "an act of ours is needed")
+
+
+def task_words(task: Task) -> str:
+    """A task that waits for us, with its window.
+
+    >>> from aggregator.core.model import Word
+    >>> task_words(Task("1", Vocabulary.ACTION_REQUIREMENT, Word("failed", "us"), "au_id_verification"))
+    'needed again, it failed: au id verification'
+    """
+    if task.kind is Vocabulary.ACTION_REQUIREMENT:
+        again = " again, it failed" if task.status.raw == "failed" else ""
+        return f"needed{again}: {_plain(task.name or 'an act of ours')}"
+    if task.status.meaning == "failed":
+        return "the activation failed"
+    return "cutover waits for our activation" + _window(task.from_at, task.until_at)
+
+
+def _window(start: datetime | None, end: datetime | None) -> str:
+    bounds = [f"{word} {at:%Y-%m-%d %H:%M}" for word, at in (("from", start), ("to", end)) if at]
+    return f", window {' '.join(bounds)} UTC" if bounds else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ")
 
 
 def reason_words(reason: ReasonSaid) -> str:

@@ -15,6 +15,7 @@ from aggregator.simulator.things import (
     UNPUBLISHED,
     Order,
     Step,
+    chance,
     identity,
     micros,
     millis,
@@ -37,6 +38,7 @@ def port_in(rng: random.Random, faults: Faults, born_at: datetime, key: int) -> 
     count = rng.choices((1, rng.randint(2, 8), rng.randint(51, 180)), (70, 27, 3))[0]
     order = Order(identity(rng), "in", born_at, us_numbers(rng, count))
     order.said = _first(rng, born_at, key, count)
+    order.said["acts"] = order.said["requirements"] != "approved" or chance(order.id, "acts") < 0.05
     life = Life(rng, faults, order)
     life.step(numbers=order.numbers)
     life.wait(0.2, 12)
@@ -73,7 +75,8 @@ def _first(rng: random.Random, born_at: datetime, key: int, count: int) -> dict[
         "steps": ["phone_number_verification_codes"] if rng.random() < 0.05 else [],
         "requirements": "requirement-info-pending" if rng.random() < 0.03 else "approved",
         "type": "partial" if count > 1 and rng.random() < 0.2 else "full",
-        "fast": count == 1 and rng.random() < 0.1,
+        "fast": (count == 1 and rng.random() < 0.1)
+        or on_demand,  # only a FastPort order is activated on demand
     }
 
 

@@ -54,6 +54,7 @@ def routes(world: World, spoiled: Spoiled) -> list[Route]:
         route("/porting_orders/{id}/comments", lambda r: api.comments(r, "in")),
         route("/porting_orders/{id}/activation_jobs", api.jobs),
         route("/porting_orders/{id}/activation_jobs/{job}", api.job),
+        route("/porting_orders/{id}/action_requirements", api.actions),
         route("/porting_orders/{id}/actions/cancel", api.cancel, "POST"),
         route("/porting_phone_numbers", api.numbers),
         route("/portouts", api.portouts),
@@ -212,6 +213,13 @@ class _Api:
             return missing()
         job = shown.job(order)
         return _data(job) if job["id"] == request.path_params["job"] else missing()
+
+    def actions(self, request: Request) -> Response:
+        order = self._one("in", request)
+        if order is None:
+            return missing()
+        acting = [order] if order.said["acts"] else []
+        return self._page(self._query(request), acting, lambda one: compact(shown.action(one)))
 
     def cancel(self, request: Request) -> Response:
         order = self._one("in", request)

@@ -1,5 +1,6 @@
 """How Telnyx shows its things, with every published field; values are reserved for fiction."""
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -95,7 +96,7 @@ def porting_order(order: Order, embed: bool) -> dict[str, Any]:
                 "requirement_type_id": "59b0762a-b274-4f76-ac32-4d5cf0272e66",
             }
         ],
-        "requirements_met": said["requirements"] == "approved",
+        "requirements_met": said["requirements"] == "approved" and not _lacking(said),
         "status": {"details": said["details"], "value": said["status"]},
         "support_key": said["support_key"],
         "updated_at": seconds(order.updated_at),
@@ -160,6 +161,28 @@ def job(order: Order) -> dict[str, Any]:
         "created_at": seconds(order.born_at),
         "updated_at": seconds(order.updated_at),
         "record_type": "porting_activation_job",
+    }
+
+
+def _lacking(said: dict[str, Any]) -> bool:
+    """Whether the act that an order requires is still to be done: before the losing carrier hears of it."""
+    return bool(said["acts"]) and said["status"] in ("draft", "in-process")
+
+
+def action(order: Order) -> dict[str, Any]:
+    """The act that an order requires, where it requires one."""
+    said = order.said
+    return {
+        "id": str(uuid.uuid5(uuid.UUID(order.id), "action requirement")),
+        "action_type": "au_id_verification",
+        "action_url": "https://example.com/verify?secret=action-canary",
+        "cancel_reason": None,
+        "porting_order_id": order.id,
+        "record_type": "porting_action_requirement",
+        "requirement_type_id": "59b0762a-b274-4f76-ac32-4d5cf0272e66",
+        "status": "created" if said["status"] == "draft" else "pending" if _lacking(said) else "completed",
+        "created_at": seconds(order.born_at),
+        "updated_at": seconds(order.updated_at),
     }
 
 

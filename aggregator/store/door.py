@@ -40,6 +40,12 @@ class Door:
         ids = {said.source_id for said in facts if said.announced is None}
         known = select(fact.c.source_id).where(fact.c.account_id == account_id)
         self.known = {row.source_id for row in several(tx, known, fact.c.source_id, ids)}
+        self.tx = tx
+        self.newest = dict[tuple[OrderRef, Part], datetime]()
+        for said in facts:
+            if said.source is Source.SNAPSHOT:
+                place = (said.order, said.part)
+                self.newest[place] = max(self.newest.get(place, said.as_of), said.as_of)
 
     def admit(self, fact: Fact, order: Mapping[str, Any] | None) -> Fact | None:
         """The fact as it is to be stored, or None when it says nothing new. `order` is the order's row."""
@@ -48,8 +54,8 @@ class Door:
         if fact.source_id in self.known:
             return None
         self.known.add(fact.source_id)
-        if fact.part is Part.COMMENTS or fact.source is Source.EVENT:
-            return fact
+        if fact.part not in (Part.ORDER, Part.NUMBERS) or fact.source is Source.EVENT:
+            return fact  # a thing of its own, named by what it says
         return self._look(fact, order or {})
 
     def _event(self, fact: Fact) -> Fact | None:
@@ -71,16 +77,32 @@ class Door:
         if gone_at is not None and looked_at > gone_at:
             return replace(fact, as_of=looked_at) if looked_at > gone_at + SETTLED else None
         event_at: datetime | None = order.get("event_as_of")
-        if event_at is not None and event_at > fact.as_of:
+        # Beside a look that the provider calls newer, an older one shows what was so, whenever it was taken.
+        newest = fact.as_of >= self.newest[fact.order, fact.part]
+        if event_at is not None and event_at > fact.as_of and newest:
             fact = _after(fact, event_at, looked_at)
         kind = "document" if fact.part is Part.ORDER else "numbers_document"
         stands_at: datetime | None = order.get(f"{kind}_as_of")
+        if (
+            stands_at is not None
+            and fact.as_of < stands_at
+            and not fact.asked
+            and self._is_stored(fact, order)
+        ):
+            return None
         if stands_at is None or fact.asked or order.get(kind) != digest(fact.document or ""):
             return fact
         if fact.as_of < stands_at:
             return fact  # the same words, earlier: since when they hold is news
         confirmed = event_at is not None and stands_at < event_at <= fact.as_of
         return fact if confirmed and fact.part is Part.ORDER else None
+
+    def _is_stored(self, fact: Fact, order: Mapping[str, Any]) -> bool:
+        """Whether an older document is one that was stored for the same moment already."""
+        table = table_of(FactRow)
+        same = (table.c.part == fact.part, table.c.document == digest(fact.document or ""))
+        here = (table.c.order_pk == order.get("id"), table.c.as_of == fact.as_of, *same)
+        return self.tx.execute(select(table.c.id).where(*here).limit(1)).first() is not None
 
 
 def _after(fact: Fact, event_at: datetime, looked_at: datetime) -> Fact:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
     URL,
@@ -29,10 +30,18 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.ext.compiler import compiles
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from aggregator.errors import StoreError
+from aggregator.errors import ConfigError, StoreError
 
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
 BUSY_MS = 10_000
+UNANSWERED: dict[str, int] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+"""A Postgres whose host is gone without a word is given up after so long; by itself TCP waits for hours."""
 VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value beyond the database's limits
 
 
@@ -57,12 +66,21 @@ def text_column(kind: object, compiler: object, **_: object) -> str:
 
 def user_of(url: str) -> str | None:
     """The database user that a URL names, if it names one."""
-    return make_url(url).username
+    return address_of(url).username
+
+
+def address_of(url: str) -> URL:
+    """A database URL taken apart. The message never holds it: there may be a password in it."""
+    try:
+        return make_url(url)
+    except (ValueError, SQLAlchemyError):
+        wrong = "cannot be taken apart (in a user's name or password, write @ as %40, : as %3A, / as %2F)"
+        raise ConfigError(f"the database's URL {wrong}") from None
 
 
 def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> Engine:
     """An engine for a database URL; nothing is opened yet."""
-    address = make_url(url)
+    address = address_of(url)
     if address.get_backend_name() == "sqlite":
         return _sqlite(address.database or "", read_only)
     address = address.set(drivername="postgresql+psycopg")
@@ -71,7 +89,7 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
         options += " -c default_transaction_read_only=on"
     engine = create_engine(
         address,
-        connect_args={"options": options, "connect_timeout": 10},
+        connect_args={"options": options, **UNANSWERED},
         pool_pre_ping=True,
         hide_parameters=True,  # else an error's traceback shows the values of a row
     )
@@ -153,6 +171,12 @@ def missing_folder(engine: Engine) -> Path | None:
         return None
     folder = Path(engine.url.database).absolute().parent
     return None if folder.is_dir() else folder
+
+
+def file_of(engine: Engine) -> Path:
+    """The file behind an engine for SQLite, which writes or reads."""
+    name = engine.url.database or ""
+    return Path(unquote(urlsplit(name).path)) if name.startswith("file:") else Path(name)
 
 
 def copy(engine: Engine, target: Path) -> None:

@@ -24,9 +24,12 @@ from aggregator.core.model import (
     References,
     Source,
     Status,
+    Task,
+    Vocabulary,
     Whole,
     Word,
 )
+from aggregator.core.normalise import SIDE
 
 Said = dict[str, Any]
 _REFERENCES = ("customer", "customer_group", "description", "support_key", "group_key", "sub_account")
@@ -65,10 +68,12 @@ def encoded(fact: Fact) -> str:
         said["comment"] = [fact.comment.id, fact.comment.author_type, at and at.isoformat()]
     if fact.link:
         said["link"] = [fact.link.parent, fact.link.child]
+    if fact.task:
+        said["task"] = _task(fact.task)
     for name in ("documents_changed", "absent", "asked"):
         if getattr(fact, name):
             said[name] = True
-    for name in ("steps", "numbers_total", "deleted"):
+    for name in ("steps", "numbers_total", "requirements_met", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
     return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
@@ -90,13 +95,15 @@ def _number(number: NumberSaid) -> Said:
         said["key"] = number.key
     if number.status is not NOT_TOLD:
         said["status"] = _status(number.status)
-    for name in ("activation", "messaging"):
+    for name in SIDE:
         if (word := getattr(number, name)) is not NOT_TOLD:
             said[name] = word.raw
-    for name in ("carrier_status", "requirement", "portability"):
-        if (value := getattr(number, name)) is not NOT_TOLD:
-            said[name] = value
     return said
+
+
+def _task(task: Task) -> list[Any]:
+    times = (at and at.isoformat() for at in (task.from_at, task.until_at, task.made_at))
+    return [task.id, task.kind, task.status.raw, task.name, task.is_ours, *times]
 
 
 def decoded(
@@ -124,6 +131,8 @@ def decoded(
         steps=tuple(said["steps"]) if "steps" in said else None,
         numbers=_numbers_again(*numbers) if numbers else None,
         numbers_total=said.get("numbers_total"),
+        requirements_met=said.get("requirements_met"),
+        task=_task_again(*said["task"]) if "task" in said else None,
         comment=Comment(comment[0], comment[1], None, comment[2] and datetime.fromisoformat(comment[2]))
         if comment
         else None,
@@ -158,7 +167,11 @@ def _numbers_again(kind: str, lines: list[Said]) -> Whole | Partial:
 def _number_again(said: Said) -> NumberSaid:
     if "status" in said:
         said["status"] = _status_again(said["status"])
-    for name in ("activation", "messaging"):
-        if name in said:
-            said[name] = Word(said[name])
+    for name in SIDE.keys() & said.keys():
+        said[name] = Word(said[name])
     return NumberSaid(**said)
+
+
+def _task_again(id: str, kind: str, status: str | None, name: str | None, ours: bool, *times: str) -> Task:
+    since, until, made = (at and datetime.fromisoformat(at) for at in times)
+    return Task(id, Vocabulary(kind), Word(status), name, since or None, until or None, ours, made or None)

@@ -11,6 +11,10 @@ from aggregator.store.statements import table_of
 from aggregator.store.tables import LeaseRow
 
 EXPIRES = timedelta(seconds=20)
+PROC = Path("/proc")
+BOOT = "PORTING_AGGREGATOR_BOOT_ID"
+"""Where a unit names this boot of the host, for whom `ProcSubset=` hides it."""
+HIDDEN = "hidden"
 
 
 def holder() -> str:
@@ -50,7 +54,7 @@ def _may_live(other: str, renewed_at: datetime | None, now: datetime) -> bool:
     """A dead process of this host is known to be dead; any other holder lives until it fails to renew. Its
     clock may be a little ahead of ours."""
     place, pid, since = other.rsplit("/", 2)
-    if place and place == _place() and started(int(pid)) != since:
+    if place and place == _place() and started(int(pid)) not in (since, HIDDEN):
         return False
     return renewed_at is not None and abs(now - renewed_at) < EXPIRES
 
@@ -58,16 +62,28 @@ def _may_live(other: str, renewed_at: datetime | None, now: datetime) -> bool:
 def _place() -> str:
     """This boot of this host, and the space in which its process ids count; '' where nobody can tell."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+        boot = os.environ.get(BOOT) or (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return f"{boot.strip().replace('-', '')}/{os.readlink(PROC / 'self/ns/pid')}"
     except OSError:
         return ""
 
 
 def started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; '' when there is none, or one that only waits to be buried."""
+    """When a process started, in the kernel's ticks; '' when there is none, or one that only waits to be buried;
+    `HIDDEN` when there is one that we may not look at."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        stat = (PROC / f"{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
         return "" if stat[0] in "ZX" else stat[19]
     except (OSError, IndexError):
-        return ""
+        return HIDDEN if _is_there(pid) else ""
+
+
+def _is_there(pid: int) -> bool:
+    """Whether there is a process of that number: signals find one that `ProtectProc=` hides."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -125,7 +125,7 @@ class Past:
             "reasons": list(order.reasons),
             "last_read_ok_at": max(looks, default=None),
             "last_seq": changed.seq if changed else None,
-            "last_changed_at": changed.at if changed else row["first_seen_at"],
+            "last_changed_at": changed.at if changed else None,  # the rows of that time were pruned
         }
         return {name: plain(name, said[name]) if name in said else value for name, value in row.items()}
 

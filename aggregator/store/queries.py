@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.core.normalise import number as number_key
@@ -23,6 +23,7 @@ BOOLEANS = frozenset(
         "foc_is_firm",
         "messaging_open",
         "is_mixed",
+        "requirements_met",
         "is_stuck",
         "is_current",
         "late",
@@ -95,7 +96,7 @@ an account, that account's orders) decide."""
 
 def open_reader(url: str, schema_name: str = "porting") -> "Reader":
     """Open the database to read. It is never created; one without our schema raises SchemaError."""
-    address = make_url(url)
+    address = engines.address_of(url)
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
         raise ConfigError(f"no database yet at {address.database}; type: porting-aggregator poll")
     engine = engines.connect(url, schema_name, read_only=True)

@@ -209,7 +209,7 @@ class Recording:
                 row[kind], row[f"{kind}_as_of"] = digest(fact.document), fact.as_of
         if fact.deleted and "misses" in row:
             row["misses"] = 0
-        if fact.source is Source.SNAPSHOT:
+        if fact.source is Source.SNAPSHOT and fact.part is Part.ORDER:
             row["last_read_at"] = max(filter(None, (row.get("last_read_at"), fact.read_at)))
 
     def _know_standings(self, names: set[str]) -> None:
@@ -286,7 +286,7 @@ class Recording:
             row["last_fact"] = self._draw("newest_fact")
             self.rows.facts.append(fact_row(one, self.account_id, row["id"], row["last_fact"]))
             if one.document is not None:
-                self.rows.documents[digest(one.document)] = one.document
+                self.rows.documents[row["id"], digest(one.document)] = (one.document, one.read_at)
             if one.announced is not None:
                 self._event(one, row["id"], is_late(before, one))
             self._unknown_words(one, row["id"])
@@ -343,7 +343,8 @@ class Recording:
         row = event_row(fact, self.account_id, order_pk, self.account.words.region, late)
         key = (row["feed"], row["provider_event_id"])
         if key in self.rows.events:
-            self.rows.events[key].update({name: row[name] for name in FILLS})
+            if row["payload_complete"]:
+                self.rows.events[key].update({name: row[name] for name in FILLS})
         elif key in self.door.stored:
             self.rows.filled.append(row)
         else:
@@ -418,8 +419,11 @@ class Recording:
         orders = clocked([(order_row(row, order), order) for row, order in standing], self.account)
         keys = {self.orders[name]["id"]: self.standings[name] for name in rows.orders}
         upsert(tx, OrderRow, ("id",), orders)
-        documents = [{"hash": hash, "body": body} for hash, body in rows.documents.items()]
-        insert(tx, DocumentRow, documents, unless_there=("hash",))
+        documents = [
+            {"order_pk": pk, "hash": hash, "read_at": read_at, "body": body}
+            for (pk, hash), (body, read_at) in rows.documents.items()
+        ]
+        upsert(tx, DocumentRow, ("order_pk", "hash"), documents, only=("read_at",))
         insert(tx, FactRow, rows.facts)
         insert(tx, EventRow, [*rows.events.values()])
         alter(tx, EventRow, EVENT_KEY, rows.filled, FILLS)

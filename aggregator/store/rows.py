@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -29,7 +30,7 @@ class Rows:
     comments: list[dict[str, Any]] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
     known: list[dict[str, Any]] = field(default_factory=list)
-    documents: dict[str, str] = field(default_factory=dict)
+    documents: dict[tuple[int, str], tuple[str, datetime]] = field(default_factory=dict)
     numbers: dict[tuple[int, str], int] = field(default_factory=dict)
     orders: set[str] = field(default_factory=set)
     reasons: set[str] = field(default_factory=set)

@@ -1,7 +1,7 @@
 """The store as the poller sees it: what stands, what is wanted, and one way to record."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,9 +18,11 @@ from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
 from aggregator.core.normalise import NO_REASON, meaning, reason
 from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
-from aggregator.store import absence, lease, moves, progress, schema, wanted
+from aggregator.store import absence, lease, moves, progress, schema, wal, wanted
 from aggregator.store import engine as engines
+from aggregator.store import prune as pruning
 from aggregator.store.clocks import wind
+from aggregator.store.prune import Ages, Pruned
 from aggregator.store.record import record
 from aggregator.store.replay import replay
 from aggregator.store.statements import insert, table_of, upsert
@@ -69,6 +71,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.me = lease.holder()
+        self.committed: Callable[[str], None] = lambda account: None
+        """Told the account after each slice that was recorded."""
 
     def close(self) -> None:
         """End cleanly: leave the file so that readers need no write access."""
@@ -83,7 +87,8 @@ class Store:
         """Make the database know the accounts and feeds of the configuration; others are marked."""
         accounts = tuple(accounts)
         with self._writing() as tx:
-            zero = dict.fromkeys(("floor", "newest_seq", "newest_fact", "newest_event", "newest_order"), 0)
+            counters = ("floor", "newest_seq", "newest_fact", "newest_event", "newest_order", "pruned_until")
+            zero = dict.fromkeys(counters, 0)
             identity = {"id": 1, "feed_id": secrets.token_hex(8), "keep_ended_s": 0, **zero}
             insert(tx, FeedIdentityRow, [identity], unless_there=("id",))
             tx.execute(update(FeedIdentityRow).values(keep_ended_s=int(keep_ended.total_seconds())))
@@ -222,6 +227,10 @@ class Store:
         with engines.translated(), self.engine.connect() as connection:
             connection.execute(select(1))
 
+    def shorten_wal(self) -> str | None:
+        """Keep SQLite's write-ahead log short; returns what is wrong when a reader prevents that."""
+        return wal.shorten(self.engine)
+
     def wants(self, held: Lease, now: datetime | None) -> tuple[Want, ...]:
         """What must still be asked and is not pausing at `now`, oldest first."""
         with engines.translated(), self.engine.connect() as connection:
@@ -275,7 +284,9 @@ class Store:
         """
         try:
             with self._writing() as tx:
-                return record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+                done = record(tx, account, held.account_id, held.epoch, findings, progress_made, backfill)
+            self.committed(account.name)
+            return done
         except (engines.Unstorable, ValueError, ArithmeticError) as error:
             if not findings.facts:
                 raise
@@ -289,6 +300,16 @@ class Store:
         account is not ours any more."""
         with self._writing() as tx:
             return replay(tx, account, held.account_id, held.epoch, now)
+
+    def prune(self, ages: Ages, now: datetime, after: int) -> Pruned:
+        """One small step of the walk over all orders that takes away what is too old, from the order behind
+        `after` on."""
+        return pruning.step(self.engine, ages, now, after)
+
+    def prune_if_due(self, ages: Ages, now: datetime) -> Pruned | None:
+        """The next step of the walk that is due, from where it stopped; None when none is."""
+        after = pruning.due(self.engine, now)
+        return None if after is None else self.prune(ages, now, after)
 
     # --- walks through history --------------------------------------------------------------------------
 

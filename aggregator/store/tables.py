@@ -105,7 +105,7 @@ class ReplayRow(SQLModel, table=True):
 
 
 class FeedIdentityRow(SQLModel, table=True):
-    """The one row that names the change feed and hands out ids."""
+    """The one row that names the change feed, hands out ids and knows how far the pruning is."""
 
     __tablename__ = "feed_identity"
 
@@ -117,6 +117,8 @@ class FeedIdentityRow(SQLModel, table=True):
     newest_event: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     newest_order: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     keep_ended_s: int = Field(default=14 * 86_400, sa_column=Column(BigInteger, nullable=False))
+    pruned_until: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    pruned_at: datetime | None = None
 
 
 class OrderRow(SQLModel, table=True):
@@ -182,6 +184,8 @@ class OrderRow(SQLModel, table=True):
     clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
+    requirements_met: bool | None = None
+    activation_job_status: str | None = None
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None
@@ -222,6 +226,7 @@ class NumberRow(SQLModel, table=True):
     moved_to: int | None = None
     portability_status: str | None = None
     requirements_status: str | None = None
+    carrier_status: str | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
 
 
@@ -241,11 +246,14 @@ class ReasonRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """The kept part of a provider's document, by the hash of exactly that part."""
+    """The kept part of a document about an order, by the hash of exactly that part; `read_at` is when it was
+    last news. Nothing is computed from it: what it says stands in its facts."""
 
     __tablename__ = "document"
 
+    order_pk: int = Field(primary_key=True, foreign_key="port_order.id")
     hash: str = Field(primary_key=True)
+    read_at: datetime
     body: str = Field(sa_column=Column(Text, nullable=False))
 
 

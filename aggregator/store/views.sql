@@ -43,7 +43,8 @@ select
   o.created_at, o.submitted_at, o.first_scheduled_at, o.ended_at, o.end_cause, o.state_since, o.first_seen_at,
   o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
   o.deadline_kind, o.deleted_at, o.deletion_basis,
-  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since
+  o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since, o.requirements_met,
+  o.activation_job_status
 from judged o;
 
 create view v1_waiting as
@@ -56,7 +57,8 @@ where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_
 create view v1_numbers as
 select o.order_id, a.name as account, a.provider, n.number_key, n.e164, n.raw_number, n.state, n.raw_status,
   n.mapping_basis, n.activation_state, n.messaging_state, n.carrier_status_raw, n.state_since, n.added_at,
-  n.ported_at, n.removed_at, n.is_current, n.last_seq, n.portability_status, n.requirements_status
+  n.ported_at, n.removed_at, n.is_current, n.last_seq, n.portability_status, n.requirements_status,
+  n.carrier_status
 from port_number n join port_order o on o.id = n.order_pk join account a on a.id = o.account_id;
 
 create view v1_reasons as

@@ -49,7 +49,7 @@ class Pending:
         findings = self.findings
         owed = {said.key for fact in findings.facts if (said := fact.announced) and not said.complete}
         for want in findings.wants:
-            if want.because is None or want.because in accepted:
+            if want.not_before is None and (want.because is None or want.because in accepted):
                 order = orders.get(f"{account}/{want.ref}")
                 if not _known_since(want, order, covered):
                     self._want(want, findings.at)
@@ -58,6 +58,9 @@ class Pending:
         for want in findings.answered:
             if not (want.part is Part.EVENT and want.id in owed):
                 self._strike((want.part, want.ref))
+        for want in findings.wants:
+            if want.not_before is not None:  # the next look, which this answer makes for itself
+                self._want(want, findings.at)
         given_up = self._fail(
             [*findings.failed, *(w for w in findings.answered if w.id in owed)], findings.at
         )
@@ -77,9 +80,9 @@ class Pending:
             "since": since,
             "wanted_at": at,
             "tries": 0,
-            "not_before": None,
+            "not_before": want.not_before,
         }
-        self.rows[key] = fresh if row is None else {**row, "since": since, "not_before": None}
+        self.rows[key] = fresh if row is None else {**row, "since": since, "not_before": want.not_before}
         self.changed.add(key)
 
     def _strike_by(self, fact: Fact) -> None:

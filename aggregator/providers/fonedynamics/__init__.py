@@ -22,7 +22,7 @@ from aggregator.adapter import (
 )
 from aggregator.providers.fonedynamics.pages import HISTORY, ORDER, read
 from aggregator.providers.fonedynamics.requests import FoneDynamics, milder, ours, plan
-from aggregator.providers.fonedynamics.words import WORDS
+from aggregator.providers.fonedynamics.words import CARRIER_STATUS, WORDS
 
 __all__ = ["ADAPTER", "FoneDynamics"]
 
@@ -53,7 +53,7 @@ ADAPTER = Adapter(
             frozen_by_date=False,
         ),
     },
-    words={Vocabulary.PORT_IN: WORDS},
+    words={Vocabulary.PORT_IN: WORDS, Vocabulary.CARRIER_STATUS: CARRIER_STATUS},
     reasons={},
     keep={"order": ORDER, "history": HISTORY},
     plan=plan,

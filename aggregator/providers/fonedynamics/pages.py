@@ -25,6 +25,7 @@ from aggregator.adapter import (
     Source,
     Status,
     Whole,
+    Word,
     document,
     each,
     entries,
@@ -192,7 +193,7 @@ def _entry(
     said = NumberSaid(
         number,
         status=Status(fdx[1]) if moved else NOT_TOLD,
-        carrier_status=carrier[1] if carrier[1] is not None else NOT_TOLD,
+        carrier_status=Word(carrier[1]) if carrier[1] is not None else NOT_TOLD,
     )
     return Fact(
         order=ref,

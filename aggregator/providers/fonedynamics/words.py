@@ -11,6 +11,9 @@ _GUESS = {
     State.PORTED: ("completed", "complete", "ported"),
     State.CANCELLED: ("cancelled", "canceled", "withdrawn"),
 }
+# The one published code of the carrier below has no published meaning, so it is none of ours; it is no news.
+CARRIER_STATUS = {"1": Meaning("unresolved", Basis.NONE)}
+
 # The published two first; the rest is what the field usually says.
 WORDS = {
     "Received": Meaning(State.WITH_PROVIDER, Basis.INFERRED),

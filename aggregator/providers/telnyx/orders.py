@@ -45,7 +45,7 @@ from aggregator.adapter import (
     text,
     whole,
 )
-from aggregator.providers.telnyx import envelope
+from aggregator.providers.telnyx import envelope, tasks
 
 Item = dict[str, Any]
 EMBEDDED = 50  # an order embeds at most so many of its numbers
@@ -66,6 +66,7 @@ PORT_IN = keep(
     "phone_number_type",
     "porting_phone_numbers_count",
     "activation_settings.activation_status",
+    "activation_settings.activation_type",
     "activation_settings.fast_port_eligible",
     "activation_settings.foc_datetime_actual",
     "activation_settings.foc_datetime_requested",
@@ -164,6 +165,7 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
         activation=Word(activation) if activation else None,
         steps=_steps(item),
         numbers_total=whole(item, "porting_phone_numbers_count"),
+        requirements_met=met if isinstance(met := item.get("requirements_met"), bool) else None,
     )
     yield from _with_numbers(order, item, page)
 
@@ -178,9 +180,9 @@ def _with_numbers(order: Fact, item: Item, page: Page) -> Iterator[envelope.Said
     complete = len(said) >= total if total is not None else "phone_numbers" in item and len(said) < EMBEDDED
     if unread or not complete:
         order = replace(order, numbers=Partial(said) if said else None)
-        yield order, (*_comments_wanted(order), *_numbers_wanted(order))
+        yield order, (*_beside_wanted(order, item), *_numbers_wanted(order))
         return
-    yield order, _comments_wanted(order)
+    yield order, _beside_wanted(order, item)
     kept = numbers_document(lines)
     yield snapshot(page, ref, Part.NUMBERS, updated_at=order.as_of, kept=kept, numbers=Whole(said)), ()
 
@@ -189,11 +191,12 @@ def _numbers_wanted(order: Fact) -> tuple[Want, ...]:
     return () if order.numbers_total == 0 else (_want(Part.NUMBERS, order),)
 
 
-def _comments_wanted(order: Fact) -> tuple[Want, ...]:
-    """An exception without details is explained in the comments, if anywhere."""
+def _beside_wanted(order: Fact, item: Item) -> tuple[Want, ...]:
+    """What else to ask about the order. An exception without details is explained in the comments, if anywhere."""
     status = order.status
     unexplained = status is not None and status.raw == "exception" and not status.reasons
-    return (_want(Part.COMMENTS, order),) if unexplained else ()
+    parts = (Part.COMMENTS,) if unexplained else ()
+    return tuple(_want(part, order) for part in (*parts, *tasks.wanted(order, item)))
 
 
 def _want(part: Part, order: Fact) -> Want:
@@ -278,9 +281,9 @@ def number(line: Item) -> NumberSaid:
     if "messaging_port_status" in line:
         said["messaging"] = Word(text(line, "messaging_port_status"))
     if "requirements_status" in line:
-        said["requirement"] = text(line, "requirements_status")
+        said["requirement"] = Word(text(line, "requirements_status"))
     if "portability_status" in line:
-        said["portability"] = text(line, "portability_status")
+        said["portability"] = Word(text(line, "portability_status"))
     return international(get(line, "phone_number", str), **said)
 
 

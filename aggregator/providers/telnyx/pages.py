@@ -24,7 +24,7 @@ from aggregator.adapter import (
     snapshot,
     text,
 )
-from aggregator.providers.telnyx import envelope, events, orders
+from aggregator.providers.telnyx import envelope, events, orders, tasks
 from aggregator.providers.telnyx.requests import CANCEL, EVENT_PATHS
 
 Item = dict[str, Any]
@@ -38,6 +38,8 @@ KEEP = {
     "portout": orders.PORT_OUT,
     "number": orders.NUMBER,
     "comment": COMMENT,
+    "activation_job": tasks.JOB,
+    "action_requirement": tasks.REQUIREMENT,
 }
 FEEDS = {path: feed for feed, path in EVENT_PATHS.items()}
 
@@ -57,6 +59,10 @@ def read(page: Page, options: Options) -> Reading:
         return _numbers(page)
     if path.endswith("/comments"):
         return _comments(page, options)
+    if path.endswith("/activation_jobs"):
+        return tasks.jobs(page)
+    if path.endswith("/action_requirements"):
+        return tasks.requirements(page)
     if path.endswith(CANCEL):
         if page.status == 404:
             raise PageChanged(f"{path}: the provider does not know the order")

@@ -12,6 +12,7 @@ LIST_PATHS = {
     "exception_types": "/porting_orders/exception_types",
 }
 ORDER_PATHS = {Direction.PORT_IN: "/porting_orders", Direction.PORT_OUT: "/portouts"}
+BESIDE = (Part.ACTIVATION_JOBS, Part.ACTION_REQUIREMENTS)  # named as their paths are
 CANCEL = "/actions/cancel"
 PAGE_SIZE = 250  # the documented maximum
 EMBEDDING_PAGE_SIZE = 100  # orders with up to 50 numbers each: keeps a page well below the byte cap
@@ -36,6 +37,8 @@ def _order(ask: Orders, id: str) -> Request:
     if ask.part is Part.COMMENTS:
         # The comments of a port-out declare no paging, though their answer counts pages.
         return Request(f"{path}/comments", _paged(PAGE_SIZE) if ask.direction is Direction.PORT_IN else ())
+    if ask.part in BESIDE:
+        return Request(f"{path}/{ask.part}", _paged(PAGE_SIZE))
     if ask.part is Part.NUMBERS:
         # Undeclared since August 2025, yet the order's own `meta.phone_numbers_url` uses it.
         return Request("/porting_phone_numbers", (*_paged(PAGE_SIZE), ("filter[porting_order_id]", id)))

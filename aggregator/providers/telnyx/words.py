@@ -56,14 +56,51 @@ ACTIVATION = {
     "Old": Meaning("old", Basis.INFERRED),
 }
 
+_CARRIER, _PROVIDER, _INFERRED = WaitingOn.LOSING_CARRIER, WaitingOn.PROVIDER, Basis.INFERRED
+
+# requirements_status of a number: https://developers.telnyx.com/api-reference (list porting phone numbers)
+REQUIREMENT = {
+    "requirement-info-pending": Meaning(WaitingOn.US),
+    "requirement-info-exception": Meaning(WaitingOn.US),
+    "requirement-info-under-review": Meaning(WaitingOn.PROVIDER),
+    "approved": Meaning(WaitingOn.NOBODY),
+}
+
+# portability_status of a number: https://developers.telnyx.com/api-reference (list porting phone numbers)
+PORTABILITY = {
+    "pending": Meaning("pending"),
+    "confirmed": Meaning("confirmed"),
+    "provisional": Meaning("provisional"),
+}
+
+# https://developers.telnyx.com/docs/numbers/porting/on-demand-activations, which leaves `failed` out, and
+# https://developers.telnyx.com/api-reference (list porting activation jobs), which has it
+ACTIVATION_JOB = {
+    "created": Meaning("created"),
+    "in-process": Meaning("in_process"),
+    "completed": Meaning("completed"),
+    "failed": Meaning("failed"),
+}
+
+# https://developers.telnyx.com/api-reference (list action requirements); whom each waits for is inferred
+ACTION_REQUIREMENT = {
+    "created": Meaning(WaitingOn.US, _INFERRED),
+    "pending": Meaning(WaitingOn.US, _INFERRED),
+    "failed": Meaning(WaitingOn.US, _INFERRED),
+    "completed": Meaning(WaitingOn.NOBODY),
+    "cancelled": Meaning(WaitingOn.NOBODY),
+}
+
 WORDS = {
     Vocabulary.PORT_IN: PORT_IN,
     Vocabulary.PORT_OUT: PORT_OUT,
     Vocabulary.MESSAGING: MESSAGING,
     Vocabulary.ACTIVATION: ACTIVATION,
+    Vocabulary.REQUIREMENT: REQUIREMENT,
+    Vocabulary.PORTABILITY: PORTABILITY,
+    Vocabulary.ACTIVATION_JOB: ACTIVATION_JOB,
+    Vocabulary.ACTION_REQUIREMENT: ACTION_REQUIREMENT,
 }
-
-_CARRIER, _PROVIDER, _INFERRED = WaitingOn.LOSING_CARRIER, WaitingOn.PROVIDER, Basis.INFERRED
 
 # GET /porting_orders/exception_types lists code and description at run time; the 21 published ones first.
 REASONS = {

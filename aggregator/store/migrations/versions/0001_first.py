@@ -36,12 +36,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("name"),
     )
     op.create_table(
-        "document",
-        sa.Column("hash", AutoString(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("hash"),
-    )
-    op.create_table(
         "feed_identity",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("feed_id", AutoString(), nullable=False),
@@ -51,6 +45,8 @@ def upgrade() -> None:
         sa.Column("newest_event", sa.BigInteger(), nullable=False),
         sa.Column("newest_order", sa.BigInteger(), nullable=False),
         sa.Column("keep_ended_s", sa.BigInteger(), nullable=False),
+        sa.Column("pruned_until", sa.BigInteger(), nullable=False),
+        sa.Column("pruned_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -184,6 +180,8 @@ def upgrade() -> None:
         sa.Column("clock_version", AutoString(), nullable=False),
         sa.Column("deleted_at", UTCDateTime(), nullable=True),
         sa.Column("deletion_basis", AutoString(), nullable=True),
+        sa.Column("requirements_met", sa.Boolean(), nullable=True),
+        sa.Column("activation_job_status", AutoString(), nullable=True),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
         sa.Column("last_changed_at", UTCDateTime(), nullable=False),
         sa.Column("last_read_at", UTCDateTime(), nullable=True),
@@ -295,6 +293,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_comment_last_seq"), "comment", ["last_seq"], unique=False)
     op.create_table(
+        "document",
+        sa.Column("order_pk", sa.Integer(), nullable=False),
+        sa.Column("hash", AutoString(), nullable=False),
+        sa.Column("read_at", UTCDateTime(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["order_pk"],
+            ["port_order.id"],
+        ),
+        sa.PrimaryKeyConstraint("order_pk", "hash"),
+    )
+    op.create_table(
         "event",
         sa.Column("id", BIG, autoincrement=False, nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=False),
@@ -369,6 +379,7 @@ def upgrade() -> None:
         sa.Column("moved_to", sa.Integer(), nullable=True),
         sa.Column("portability_status", AutoString(), nullable=True),
         sa.Column("requirements_status", AutoString(), nullable=True),
+        sa.Column("carrier_status", AutoString(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["order_pk"],
