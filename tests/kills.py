@@ -168,11 +168,10 @@ class Life:
         with self.database() as db:
             if (found := db.execute("pragma integrity_check").fetchall()) != [("ok",)]:
                 raise Wrong(f"integrity_check: {found[:3]}")
-            rows = db.execute(
-                "select * from v1_changes where seq <= ? order by seq", (self.newest,)
-            ).fetchall()
+            rows = db.execute("select * from change where seq <= ? order by seq", (self.newest,)).fetchall()
             if rows != self.seen:
-                raise Wrong("rows that a reader had seen have changed, gone or been joined")
+                odd = [pair for pair in zip(self.seen, rows, strict=False) if pair[0] != pair[1]][:1]
+                raise Wrong(f"rows that a reader had seen have changed, gone or been joined: {odd}")
             cursors = dict(db.execute("select feed, cursor_at from feed where cursor_at is not null"))
             for feed, at in self.cursors.items():
                 if cursors.get(feed, "") < at:
@@ -208,7 +207,7 @@ class Life:
         """Read on in the feed; False while there is none yet."""
         try:
             with self.database() as db:
-                query = "select * from v1_changes where seq > ? order by seq"
+                query = "select * from change where seq > ? order by seq"
                 self.seen += db.execute(query, (self.newest,)).fetchall()
         except sqlite3.OperationalError as error:
             if "no such table" in str(error) or "unable to open" in str(error):
@@ -229,8 +228,8 @@ class Life:
         self.sim.clear_faults()
         self.sim.advance(DAY)
         for _ in range(3):
-            self.poll()
             self.sim.advance(4_000)
+            self.poll()
         before, code = self.changes(), self.poll()
         if code != 0 or self.changes() != before:
             raise Wrong(f"a further poll ended with {code} and wrote {self.changes() - before} changes")

@@ -20,7 +20,7 @@ from typing import Any
 
 from generated import Copy
 from scenes import Moments, Process, Scene, dead
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlmodel import SQLModel
 from standin_lives import MINUTE, Telnyx
 from tapped import tapped
@@ -28,6 +28,7 @@ from tapped import tapped
 from aggregator.core.model import Change
 from aggregator.core.standing import ORDER_FIELDS
 from aggregator.store import Store, open_store
+from aggregator.store.queries import Reader, Row
 from aggregator.store.replay import compare
 
 Play = Callable[["Sweep", Scene], None]
@@ -46,6 +47,7 @@ LEARNED = {
 FIRST_SEEN = {"added_at", "waiting_since"}
 """What also depends on when we looked, where only looks can tell it; a time that went on while nobody looked."""
 VIEWS = ("orders", "numbers", "reasons", "events", "comments")
+FEEDS = {"porting": "porting_events", "portouts": "portout_events"}
 CHANGES = (
     "select order_id, number_key, kind, field, old_value, new_value, occurred_at, late, source,"
     " provider_event_id from v1_changes"
@@ -184,7 +186,7 @@ class Sweep:
     ) -> list[str]:
         """P3: all that a sweep could see up to the cursor is stored."""
         wrong = []
-        for kind, feed in (("porting", "porting_events"), ("portouts", "portout_events")):
+        for kind, feed in FEEDS.items():
             for number, poll in enumerate(state.polls):
                 least = poll.cursors.get((account, feed), "")
                 later = state.polls[number + 1].cursors if number + 1 < len(state.polls) else cursors
@@ -268,7 +270,7 @@ def finish(process: Process) -> Picture:
         wrong += _rebuilt(store, rows)
         for name, world in scene.worlds.items():
             if isinstance(world, Telnyx):
-                wrong += _all_there(store, name, world)
+                wrong += _all_there(store, name, world, scene.only)
         return Picture(_views(store, moving), Counter(_lines(_rows(store, CHANGES))), wrong)
     finally:
         store.close()
@@ -306,7 +308,7 @@ def _views(store: Store, moving: bool) -> dict[str, Counter[str]]:
     return found
 
 
-def _rebuilt(store: Store, rows: list[dict[str, Any]]) -> list[str]:
+def _rebuilt(store: Store, rows: list[Row]) -> list[str]:
     """The feed alone tells what the tables hold."""
     copies: dict[str, Copy] = {}
     for row in rows:
@@ -322,7 +324,7 @@ def _rebuilt(store: Store, rows: list[dict[str, Any]]) -> list[str]:
     wrong = []
     for row in _rows(store, "select * from v1_orders"):
         copy = copies.get(row["order_id"], Copy())
-        if copy.order != {name: _text(name, row[name]) for name in ORDER_FIELDS}:
+        if copy.order != {name: _text(row[name]) for name in ORDER_FIELDS}:
             wrong.append(f"the feed does not rebuild {row['order_id']}")
     numbers = {(row["order_id"], row["number_key"]) for row in _rows(store, "select * from v1_numbers")}
     if numbers != {(id, key) for id, copy in copies.items() for key in copy.numbers}:
@@ -330,39 +332,34 @@ def _rebuilt(store: Store, rows: list[dict[str, Any]]) -> list[str]:
     return wrong
 
 
-def _all_there(store: Store, name: str, world: Telnyx) -> list[str]:
+def _all_there(store: Store, name: str, world: Telnyx, only: frozenset[str]) -> list[str]:
     """P1, P2: every event that can be seen is stored, once."""
     stored = Counter(
         row["provider_event_id"] for row in _rows(store, f"select * from v1_events where account = '{name}'")
     )
     listed = Counter(
         str(event.said["id"])
-        for events in world.events.values()
-        for event in events
+        for kind, feed in FEEDS.items()
+        if not only or feed in only
+        for event in world.events[kind]
         if event.seen_from <= world.now and event.said.get("created_at") != "some day"
     )
     lost, more = listed - stored, stored - listed
     return [f"P1, P2: events lost {sorted(lost)[:3]}, too many {sorted(more)[:3]}"] if lost or more else []
 
 
-BOOLEANS = {"is_open", "foc_is_firm", "messaging_open", "is_mixed"}
-
-
-def _text(name: str, value: Any) -> str | None:
+def _text(value: Any) -> str | None:
     """A column of a view the way a change row writes it."""
-    if name in BOOLEANS and value is not None:
-        value = bool(value)
     if isinstance(value, bool | list):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return None if value is None else str(value)
 
 
-def _rows(store: Store, statement: str) -> list[dict[str, Any]]:
-    with store.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(text(statement)).mappings()]
+def _rows(store: Store, statement: str) -> list[Row]:
+    return list(Reader(store.engine).query(statement, {}))
 
 
-def _lines(rows: list[dict[str, Any]]) -> list[str]:
+def _lines(rows: list[Row]) -> list[str]:
     return [json.dumps(row, sort_keys=True, default=str) for row in rows]
 
 

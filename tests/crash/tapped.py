@@ -5,6 +5,7 @@ goes past it: not the pragmas of a new connection, and not those of a close.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -108,3 +109,40 @@ class Postgres(psycopg.Connection[Any]):
 
     def rollback(self) -> None:
         _around(self, "ROLLBACK", super().rollback)
+
+
+class Dropped(BaseException):
+    """The process ends here, and its connections with it."""
+
+
+def dropping_at(number: int, places: list[str]) -> Tap:
+    """A tap that ends the process at this point, and cuts its connection; at "COMMIT is sent" it is cut when
+    COMMIT is on its way and its answer is not read. `places` tells where we were."""
+    connections: dict[int, Any] = {}
+
+    def tap(where: str, connection: Any) -> None:
+        if len(places) == number:
+            raise Dropped  # a dead process does nothing more
+        places.append(where)
+        if connection is not None:
+            connections[id(connection)] = connection
+        if len(places) < number:
+            return
+        if where == "COMMIT is sent":
+            connection.pgconn.send_query(b"COMMIT")
+            connection.pgconn.flush()
+        for one in connections.values():
+            one.pgconn.finish()
+        raise Dropped
+
+    return tap
+
+
+def buried(address: str) -> None:
+    """Wait until the server has noticed that nobody is there any more."""
+    others = (
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    with psycopg.connect(address, autocommit=True) as connection:
+        while (left := connection.execute(others).fetchone()) and left[0]:
+            time.sleep(0.002)
