@@ -241,6 +241,8 @@ class Life:
             look_s=tick_s,
             silent_s=12 * tick_s,
             renew_s=2 * tick_s,
+            prune_s=4 * tick_s,
+            wal_s=8 * tick_s,
             rest_s=15.0,
             poll_s=100 * 3_600.0,
             probe_s=20 * tick_s,

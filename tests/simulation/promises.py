@@ -157,8 +157,9 @@ class Promises:
                 self._fone(db, name)
         self._rebuilt(db)
         self._runs(db)
-        owed = _all(db, "select kind, ref from wanted")
-        if owed:
+        soon = self.provider.time.truth + timedelta(hours=1)
+        wanted = _all(db, "select kind, ref, not_before from wanted")
+        if owed := [one for one in wanted if one[2] is None or _instant(one[2]) <= soon]:
             self.say("P13", f"{len(owed)} things are still wanted: {owed[:3]}")
 
     def _append_only(self, db: Connection) -> None:
