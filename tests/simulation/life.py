@@ -31,7 +31,7 @@ from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 from structlog.testing import LogCapture
 from virtual import Killed, Loop, Time, virtual
-from weather import DAY, HOUR, MINUTE, Plan, Storm, plan, storm
+from weather import DAY, MINUTE, Plan, Storm, plan, storm
 
 from aggregator import daemon as daemons
 from aggregator.config import AccountConfig, Config
@@ -416,11 +416,8 @@ class Life:
         before = self.tried.get(name)
         self.tried[name] = now
         longest = 6 * self.plan.every + 30 * MINUTE
-        if before is not None and now - before > longest and "revoked" not in self._knobs():
+        if before is not None and now - before > longest and not self._paused():
             self.promises.say("P11", f"{name} was not polled from {before} to {now}")
-
-    def _knobs(self) -> set[str]:
-        return {"revoked"} if self._paused() else set()
 
     def _paused(self) -> bool:
         with self.host.unwatched() as db:
@@ -520,7 +517,7 @@ class Life:
         store = process.store()
         store.sync(self.accounts.values(), 14 * DAY, self.time.wall())
         self.time.pass_(max((hidden - self.time.truth).total_seconds(), 0.0) + 3_600.0)
-        for hours in (26, 1):
+        for hours in (26, 1, 0):
             verdicts = {self._whole(store, name).verdict for name in self.accounts}
             self.time.pass_(hours * 3_600.0)
         if verdicts != {Verdict.COMPLETE}:
@@ -584,6 +581,3 @@ class Life:
             for canary in CANARIES:
                 if canary in line:
                     self.promises.say("P12", f"the log holds {canary!r}")
-
-
-__all__ = ["HOUR", "Life", "Result"]

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from aggregator.core.account import Account
 from aggregator.core.model import Change
-from aggregator.core.standing import COPIED, NUMBER_FIELDS, ORDER_FIELDS
+from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS
 from aggregator.simulator.things import Event, Order
 
 FEEDS = {"porting_events": "in", "portout_events": "out"}
@@ -157,9 +157,9 @@ class Promises:
                 self._fone(db, name)
         self._rebuilt(db)
         self._runs(db)
-        soon = self.provider.time.truth + timedelta(hours=1)
+        now = self.provider.time.wall()
         wanted = _all(db, "select kind, ref, not_before from wanted")
-        if owed := [one for one in wanted if one[2] is None or _instant(one[2]) <= soon]:
+        if owed := [one for one in wanted if one[2] is None or _instant(one[2]) <= now]:
             self.say("P13", f"{len(owed)} things are still wanted: {owed[:3]}")
 
     def _append_only(self, db: Connection) -> None:
@@ -347,6 +347,3 @@ def _alike(told: str | None, stored: Any) -> bool:
     if str(stored).startswith("["):
         return bool(json.loads(told) == json.loads(stored))
     return isinstance(stored, date) and told == stored.isoformat()
-
-
-__all__ = ["COPIED", "Promises"]
