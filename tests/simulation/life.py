@@ -568,7 +568,8 @@ class Life:
         for entry in self.log.entries:
             match entry["event"]:
                 case "poll.crashed":
-                    self.promises.say("P10", f"a poll crashed: {entry}")
+                    said = entry["exception"].strip().splitlines()
+                    self.promises.say("P10", f"a poll crashed: {said[-1]}: {said[-3].strip()}")
                 case "daemon.started":
                     failing.clear()
                 case "account.recovered":
