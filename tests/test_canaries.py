@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from planted import RECORDINGS, Planter, Recorded, fields
+from confided import RECORDINGS, Planter, Recorded, fields
 
 from aggregator import providers
 
