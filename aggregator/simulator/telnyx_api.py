@@ -205,7 +205,12 @@ class _Api:
         if order is None:
             return missing()
         dated = [order] if order.said["foc_actual"] else []
-        return self._page(self._query(request), dated, lambda one: compact(shown.job(one)))
+        # An older copy from before there was a date shows no job at all, so it is the present one.
+        return self._page(
+            self._query(request),
+            dated,
+            lambda one: compact(shown.job(one if one.said["foc_actual"] else order)),
+        )
 
     def job(self, request: Request) -> Response:
         order = self._one("in", request)

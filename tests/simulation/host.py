@@ -191,16 +191,19 @@ class Host:
         """A process that is over, however it ended."""
         self.alive.pop(process.pid, None)
         self._hang_up(process.engine)
+        if process.dead:
+            gc.collect()  # what died in the middle may hold a statement, and with it a lock
 
     def _hang_up(self, engine: Engine) -> None:
         """Close every connection, as the kernel does when a process ends."""
         plug = self.plugs[id(engine)]
         plug.process = None
         for connection in plug.connections:
-            with suppress(sqlite3.ProgrammingError):  # it ended in good order
-                for cursor in list(getattr(connection, "cursors", ())):
+            for cursor in list(getattr(connection, "cursors", ())):
+                with suppress(sqlite3.ProgrammingError):  # it ended in good order
                     cursor.close()  # one left open by a death would keep its connection, and a lock
-                if self.url is None:
+            if self.url is None:
+                with suppress(sqlite3.ProgrammingError):
                     connection.rollback()
             connection.close()
         plug.connections.clear()

@@ -31,7 +31,7 @@ from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 from structlog.testing import LogCapture
 from virtual import Killed, Loop, Time, virtual
-from weather import DAY, HOUR, MINUTE, Plan, Storm, plan, storm
+from weather import DAY, MINUTE, Plan, Storm, plan, storm
 
 from aggregator import daemon as daemons
 from aggregator.config import AccountConfig, Config
@@ -241,6 +241,8 @@ class Life:
             look_s=tick_s,
             silent_s=12 * tick_s,
             renew_s=2 * tick_s,
+            prune_s=4 * tick_s,
+            wal_s=8 * tick_s,
             rest_s=15.0,
             poll_s=100 * 3_600.0,
             probe_s=20 * tick_s,
@@ -414,11 +416,8 @@ class Life:
         before = self.tried.get(name)
         self.tried[name] = now
         longest = 6 * self.plan.every + 30 * MINUTE
-        if before is not None and now - before > longest and "revoked" not in self._knobs():
+        if before is not None and now - before > longest and not self._paused():
             self.promises.say("P11", f"{name} was not polled from {before} to {now}")
-
-    def _knobs(self) -> set[str]:
-        return {"revoked"} if self._paused() else set()
 
     def _paused(self) -> bool:
         with self.host.unwatched() as db:
@@ -518,7 +517,7 @@ class Life:
         store = process.store()
         store.sync(self.accounts.values(), 14 * DAY, self.time.wall())
         self.time.pass_(max((hidden - self.time.truth).total_seconds(), 0.0) + 3_600.0)
-        for hours in (26, 1):
+        for hours in (26, 1, 0):
             verdicts = {self._whole(store, name).verdict for name in self.accounts}
             self.time.pass_(hours * 3_600.0)
         if verdicts != {Verdict.COMPLETE}:
@@ -569,7 +568,8 @@ class Life:
         for entry in self.log.entries:
             match entry["event"]:
                 case "poll.crashed":
-                    self.promises.say("P10", f"a poll crashed: {entry}")
+                    said = entry["exception"].strip().splitlines()
+                    self.promises.say("P10", f"a poll crashed: {said[-1]}: {said[-3].strip()}")
                 case "daemon.started":
                     failing.clear()
                 case "account.recovered":
@@ -582,6 +582,3 @@ class Life:
             for canary in CANARIES:
                 if canary in line:
                     self.promises.say("P12", f"the log holds {canary!r}")
-
-
-__all__ = ["HOUR", "Life", "Result"]

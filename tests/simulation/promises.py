@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from aggregator.core.account import Account
 from aggregator.core.model import Change
-from aggregator.core.standing import COPIED, NUMBER_FIELDS, ORDER_FIELDS
+from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS
 from aggregator.simulator.things import Event, Order
 
 FEEDS = {"porting_events": "in", "portout_events": "out"}
@@ -89,7 +89,9 @@ class Promises:
     def _moments(self, feed: str) -> set[datetime]:
         world = self.provider.world
         if feed in FEEDS:
-            return {event.created_at for event in world.by_id[FEEDS[feed]].values()}
+            events = world.by_id[FEEDS[feed]].values()
+            # An event without its `created_at` is taken by its `updated_at`, when its payload came.
+            return {at for event in events for at in (event.created_at, event.filled_at)}
         return {
             datetime.fromtimestamp(entry["Created"], UTC)
             for order in world.orders["fone"].values()
@@ -152,13 +154,14 @@ class Promises:
         for name, account in self.accounts.items():
             if account.provider == "telnyx":
                 self._telnyx_events(db, name, spoiled)
-                self._telnyx_orders(db, name)
+                self._telnyx_orders(db, name, spoiled)
             else:
                 self._fone(db, name)
         self._rebuilt(db)
         self._runs(db)
-        owed = _all(db, "select kind, ref from wanted")
-        if owed:
+        now = self.provider.time.wall()
+        wanted = _all(db, "select kind, ref, not_before from wanted")
+        if owed := [one for one in wanted if one[2] is None or _instant(one[2]) <= now]:
             self.say("P13", f"{len(owed)} things are still wanted: {owed[:3]}")
 
     def _append_only(self, db: Connection) -> None:
@@ -182,7 +185,7 @@ class Promises:
             if never := {id for id in empty if listed[id].filled_at <= now and not spoiled}:
                 self.say("P13", f"{feed}: {len(never)} payloads were never fetched, such as {min(never)}")
 
-    def _telnyx_orders(self, db: Connection, name: str) -> None:
+    def _telnyx_orders(self, db: Connection, name: str, spoiled: bool) -> None:
         world = self.provider.world
         stored = {
             (direction, id): (status, deleted, foc)
@@ -206,20 +209,21 @@ class Promises:
             for id, order in world.orders[kind].items():
                 found = stored.pop((direction, id), None)
                 if id in listed:
-                    self._telnyx_order(order, found, numbers.get(id, set()), date_of)
+                    # A number that was shown unreadable once may be asked for again only when it changes.
+                    self._telnyx_order(order, found, None if spoiled else numbers.get(id, set()), date_of)
                 elif found is not None and found[1] and not order.deleted:
                     self.say("P9", f"{id} stands as deleted and is there")
         if stored:
             self.say("P2", f"{len(stored)} orders that never were, such as {min(stored)}")
 
-    def _telnyx_order(self, order: Order, found: Any, numbers: set[str], date_of: str) -> None:
+    def _telnyx_order(self, order: Order, found: Any, numbers: set[str] | None, date_of: str) -> None:
         agreed = order.said[date_of]
         truth = (order.said["status"], 0, agreed and agreed.date().isoformat())
         if found is None:
             self.say("P11", f"{order.id} was never found")
         elif (found[0], int(found[1]), found[2] and _day(found[2])) != truth:
             self.say("P8", f"{order.id} stands as {found}, and is {truth}")
-        elif numbers != {f"+{number.removeprefix('+')}" for number in order.numbers}:
+        elif numbers is not None and numbers != {f"+{number.removeprefix('+')}" for number in order.numbers}:
             self.say("P8", f"{order.id} has other numbers: {sorted(numbers)[:3]} for {order.numbers[:3]}")
 
     def _fone(self, db: Connection, name: str) -> None:
@@ -346,6 +350,3 @@ def _alike(told: str | None, stored: Any) -> bool:
     if str(stored).startswith("["):
         return bool(json.loads(told) == json.loads(stored))
     return isinstance(stored, date) and told == stored.isoformat()
-
-
-__all__ = ["COPIED", "Promises"]

@@ -2,7 +2,7 @@
 
 import pytest
 from lives import one
-from planted import BUGS
+from planted_bugs import BUGS
 
 DEADLY = {"cursor first", "two transactions"}
 """Bugs that only a death between two commits shows."""

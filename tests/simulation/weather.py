@@ -112,6 +112,8 @@ def plan(rng: random.Random, days: float) -> Plan:
         # Pages of two or three rows can be made of copies alone, which only a server without an end would send.
         knobs.pop("page_clamp", None)
         knobs.pop("telnyx_clamp", None)
+        if knobs.get("token_style") == "token_only":
+            knobs.pop("token_style")
     return Plan(
         providers,
         every,
