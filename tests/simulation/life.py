@@ -336,7 +336,7 @@ class Life:
         self.faults.clear()
         self.faults.set_all({**self.plan.knobs, **weather.knobs})
         self.provider.broken = weather.broken
-        self.promises.honest = not weather.lies
+        self.promises.honest = not (weather.lies or weather.spoils)
         self.spoiled |= weather.spoils
 
     def _clocks(self, up: timedelta) -> None:

@@ -30,7 +30,7 @@ Cursor = tuple[str, str]
 @dataclass
 class Promises:
     """What was promised to the readers of one database. `lookback`: how late an event may be listed and still
-    has to be stored; `honest`: whether the provider lists all that it has."""
+    has to be stored; `honest`: whether the provider lists all that it has, so that it can be read."""
 
     provider: Provider
     accounts: Mapping[str, Account]
@@ -80,6 +80,8 @@ class Promises:
         moved = (*feed, cursor) not in self.known
         if moved and polling_since is not None:
             self.known[(*feed, cursor)] = polling_since if self.honest else NEVER
+        if moved and not self.honest and feed[1] in FEEDS:  # nobody may live to tell of this sweep
+            self._excuse(db, feed[1])
         since = self.known.get((*feed, cursor))
         if since is not None:
             self._stored("P3", db, feed, since, at)
@@ -101,8 +103,7 @@ class Promises:
 
     def swept_at(self, db: Connection, feed: Cursor, began: datetime) -> None:
         """A sweep that began then is over, and complete. It is frozen at the time that the provider tells, or
-        at ours where it tells none. Where the provider did not list all there was, what is not stored now may
-        be lost."""
+        at ours where it tells none. Where the provider did not list all there was, nothing is promised."""
         if feed[1] not in FEEDS:
             return
         if self.honest:
@@ -114,7 +115,11 @@ class Promises:
             )
             self.swept[feed] = began, began + min(timedelta(0), told)
         else:
-            self.excused |= {event.id for event in self._listed(feed[1])} - self._ids(db, feed[1])
+            self._excuse(db, feed[1])
+
+    def _excuse(self, db: Connection, feed: str) -> None:
+        """What is not stored now may be lost."""
+        self.excused |= {event.id for event in self._listed(feed)} - self._ids(db, feed)
 
     def forgotten(self, db: Connection) -> None:
         """The disk has lost the newest commits, which no durability can help: readers begin again from here."""
