@@ -27,40 +27,30 @@ from aggregator.core.standing import Standing
 from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
 from aggregator.store import wanted
-from aggregator.store.clocks import clocked
 from aggregator.store.door import Door, first_looks
 from aggregator.store.facts import decoded
 from aggregator.store.moves import Move, Moves, listed_at
 from aggregator.store.remembered import Kept, Remembered
 from aggregator.store.rows import (
     CHANGE,
-    EVENT_KEY,
     FILLS,
     Rows,
     comment_row,
     digest,
     event_row,
     fact_row,
-    number_row,
     order_id,
-    order_row,
-    reason_row,
 )
-from aggregator.store.statements import alter, insert, remove, several, table_of, upsert
+from aggregator.store.statements import insert, several, table_of
 from aggregator.store.stood import stood, unknown_words
 from aggregator.store.tables import (
     ChangeRow,
-    CommentRow,
-    DocumentRow,
-    EventRow,
     FactRow,
     FeedIdentityRow,
     LeaseRow,
-    NumberRow,
     OrderRow,
-    ReasonRow,
-    UnknownWordRow,
 )
+from aggregator.store.written import write
 
 
 def record(
@@ -440,46 +430,6 @@ class Recording:
         looks = (row.get("read_before"), listed)
         return max((at for at in looks if at is not None and at < fact.read_at), default=None)
 
-    # --- rows -------------------------------------------------------------------------------------------
-
     def _write(self) -> None:
-        """Every row of the transaction, a list for each table."""
-        rows, tx = self.rows, self.tx
-        standing = [(self.orders[name], self.standings[name].order) for name in sorted(rows.orders)]
-        orders = clocked([(order_row(row, order), order) for row, order in standing], self.account)
-        keys = {self.orders[name]["id"]: self.standings[name] for name in rows.orders}
-        upsert(tx, OrderRow, ("id",), orders)
-        documents = [
-            {"order_pk": pk, "hash": hash, "read_at": read_at, "body": body}
-            for (pk, hash), (body, read_at) in rows.documents.items()
-        ]
-        upsert(tx, DocumentRow, ("order_pk", "hash"), documents, only=("read_at",))
-        insert(tx, FactRow, rows.facts)
-        insert(tx, EventRow, [*rows.events.values()])
-        alter(tx, EventRow, EVENT_KEY, rows.filled, FILLS)
-        insert(tx, ChangeRow, rows.changes, CHANGE)
-        numbers = [number_row(pk, key, keys[pk].numbers[key], seq) for (pk, key), seq in rows.numbers.items()]
-        upsert(tx, NumberRow, ("order_pk", "number_key"), numbers)
+        write(self.tx, self.account, self.rows, self.orders, self.standings)
         self.moves.write()
-        self._write_reasons()
-        upsert(
-            tx,
-            CommentRow,
-            ("order_pk", "comment_id"),
-            rows.comments,
-            only=("author_type", "body", "occurred_at", "last_seq"),
-            keep_if_null=("body",),
-        )
-        key = ("account_id", "vocabulary", "word", "order_pk")
-        remove(tx, UnknownWordRow, key, rows.known)
-        upsert(tx, UnknownWordRow, key, rows.words, only=("last_seen_at",))
-
-    def _write_reasons(self) -> None:
-        names = sorted(self.rows.reasons)
-        remove(self.tx, ReasonRow, ("order_pk",), [{"order_pk": self.orders[name]["id"]} for name in names])
-        held = [
-            reason_row(self.orders[name]["id"], reason)
-            for name in names
-            for reason in self.standings[name].reasons
-        ]
-        insert(self.tx, ReasonRow, held)

@@ -1,0 +1,66 @@
+"""The rows of one transaction, written down: a list for each table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from aggregator.core.account import Account
+from aggregator.core.standing import Standing
+from aggregator.store.clocks import clocked
+from aggregator.store.rows import (
+    CHANGE,
+    EVENT_KEY,
+    FILLS,
+    Rows,
+    number_row,
+    order_row,
+    reason_row,
+)
+from aggregator.store.statements import alter, insert, remove, upsert
+from aggregator.store.tables import (
+    ChangeRow,
+    CommentRow,
+    DocumentRow,
+    EventRow,
+    FactRow,
+    NumberRow,
+    OrderRow,
+    ReasonRow,
+    UnknownWordRow,
+)
+
+COMMENT = ("author_type", "body", "occurred_at", "last_seq")
+WORD = ("account_id", "vocabulary", "word", "order_pk")
+
+
+def write(
+    tx: Connection,
+    account: Account,
+    rows: Rows,
+    orders: Mapping[str, Mapping[str, Any]],
+    standings: Mapping[str, Standing],
+) -> None:
+    """Write what a transaction gathered about these orders, by name, as they stand after it."""
+    stand = [(orders[name], standings[name].order) for name in sorted(rows.orders)]
+    upsert(tx, OrderRow, ("id",), clocked([(order_row(row, order), order) for row, order in stand], account))
+    documents = [
+        {"order_pk": pk, "hash": hash, "read_at": read_at, "body": body}
+        for (pk, hash), (body, read_at) in rows.documents.items()
+    ]
+    upsert(tx, DocumentRow, ("order_pk", "hash"), documents, only=("read_at",))
+    insert(tx, FactRow, rows.facts)
+    insert(tx, EventRow, [*rows.events.values()])
+    alter(tx, EventRow, EVENT_KEY, rows.filled, FILLS)
+    insert(tx, ChangeRow, rows.changes, CHANGE)
+    keys = {orders[name]["id"]: standings[name].numbers for name in rows.orders}
+    numbers = [number_row(pk, key, keys[pk][key], seq) for (pk, key), seq in rows.numbers.items()]
+    upsert(tx, NumberRow, ("order_pk", "number_key"), numbers)
+    reasons = sorted(rows.reasons)
+    remove(tx, ReasonRow, ("order_pk",), [{"order_pk": orders[name]["id"]} for name in reasons])
+    held = [(orders[name]["id"], reason) for name in reasons for reason in standings[name].reasons]
+    insert(tx, ReasonRow, [reason_row(pk, reason) for pk, reason in held])
+    key = ("order_pk", "comment_id")
+    upsert(tx, CommentRow, key, rows.comments, only=COMMENT, keep_if_null=("body",))
+    remove(tx, UnknownWordRow, WORD, rows.known)
+    upsert(tx, UnknownWordRow, WORD, rows.words, only=("last_seen_at",))
