@@ -211,7 +211,9 @@ def _picture(reader: "Reader", sim: Running, story: Story) -> dict[str, Any]:
         "same_state": _same_state(reader),
         "changes": _told([row for row in rows if not row["initial"]])[-8:],
         "outage": story.outage,
-        "unknown": reader.select("unknown")[:1],
+        "unknown": sorted(reader.select("unknown"), key=lambda row: row["vocabulary"] == "carrier_status")[
+            :1
+        ],
     }
 
 

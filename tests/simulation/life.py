@@ -549,10 +549,14 @@ class Life:
         return self._one_shot(store, name, due=False)
 
     def _tables(self, db: Any) -> dict[str, list[str]]:
-        names = sorted(set(SQLModel.metadata.tables) - {"feed", "lease", "feed_identity"})
+        names = set(SQLModel.metadata.tables) - {"feed", "lease", "feed_identity"}
+        if self.promises.told < timedelta(
+            0
+        ):  # what is wanted at a time is wanted again until the provider's has come
+            names.discard("wanted")
         return {
             name: sorted(str(tuple(row)) for row in db.execute(text(f'select * from "{name}"')))
-            for name in names
+            for name in sorted(names)
         }
 
     def _secrets(self, tables: dict[str, list[str]]) -> None:

@@ -101,19 +101,21 @@ class Promises:
             for entry in line.history
         }
 
+    @property
+    def told(self) -> timedelta:
+        """How far the time that the provider tells is ahead; where it tells none, that is ours."""
+        faults = self.provider.world.faults
+        if faults.date_style == "clock":
+            return timedelta(seconds=faults.date_skew_s)
+        return self.provider.time.ahead
+
     def swept_at(self, db: Connection, feed: Cursor, began: datetime) -> None:
         """A sweep that began then is over, and complete. It is frozen at the time that the provider tells, or
         at ours where it tells none. Where the provider did not list all there was, nothing is promised."""
         if feed[1] not in FEEDS:
             return
         if self.honest:
-            faults = self.provider.world.faults
-            told = (
-                timedelta(seconds=faults.date_skew_s)
-                if faults.date_style == "clock"
-                else self.provider.time.ahead
-            )
-            self.swept[feed] = began, began + min(timedelta(0), told)
+            self.swept[feed] = began, began + min(timedelta(0), self.told)
         else:
             self._excuse(db, feed[1])
 
@@ -164,7 +166,8 @@ class Promises:
                 self._fone(db, name)
         self._rebuilt(db)
         self._runs(db)
-        now = self.provider.time.wall()
+        # What is to be asked at a time is asked at the provider's time, which may be behind ours.
+        now = self.provider.time.wall() + min(timedelta(0), self.told)
         wanted = _all(db, "select kind, ref, not_before from wanted")
         if owed := [one for one in wanted if one[2] is None or _instant(one[2]) <= now]:
             self.say("P13", f"{len(owed)} things are still wanted: {owed[:3]}")
