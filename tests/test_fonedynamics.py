@@ -276,7 +276,9 @@ class Server:
                 raise Refused(f"{name} is not known", 400)
         size = min(int(request.param("Results_Count") or 20), self.clamp)
         begin = self._begin(request, size)
-        items = [{"PortingNo": f"P-{n:06d}"} for n in range(self.count)][begin : begin + size]
+        both = [{"Number": "+61255500101"}, {"Number": "+61255500102"}]
+        every = [{"PortingNo": f"P-{n:06d}", "PortingNumbers": both} for n in range(self.count)]
+        items = every[begin : begin + size]
         totals = {"requests": self.count, "numbers": 2 * self.count, "page": len(items), "missing": None}
         total = totals[self.total] if self.total in totals else int(self.total)
         body = {
@@ -349,9 +351,9 @@ def test_a_server_that_honours_its_tokens_is_drained_whatever_it_counts(honours:
     for server in grid(honours, (token,), (0, 1, 20, 50, 100)):
         found = swept(server)
         assert found.seen == server.everything, server
-        # A page that no token led to, without a token and without a count that fits, cannot be told from the
-        # first page of a server that knows no way on at all.
-        alone = 0 < server.count <= min(50, server.clamp) and not server.last and honours == "token"
+        # A full page that no token led to, without a token and without a count that fits, cannot be told from
+        # the first page of a server that knows no way on at all.
+        alone = 20 <= server.count <= min(50, server.clamp) and not server.last and honours == "token"
         doubtful = alone and server.total in ("numbers", "missing")
         assert found.incomplete == ("no progress" if doubtful else None), server
 

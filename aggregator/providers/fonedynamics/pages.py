@@ -69,7 +69,9 @@ HISTORY = keep(
 
 def read(page: Page, options: Options) -> Reading:
     """A page of porting requests. It is over when it is empty, or when the total is reached by a page short
-    enough to be the last; the token alone never decides (the published last page carries one)."""
+    enough to be the last; the token alone never decides (the published last page carries one). A first page that
+    is as short, without a token, is the only one of a server that knows no offset, unless its total (which may
+    count numbers) speaks of more."""
     own, body = ours(options), json_object(page)
     if inner(body, "ResponseStatus").get("ErrorCode"):
         raise PageChanged("ResponseStatus.ErrorCode in a good reply")
@@ -80,8 +82,11 @@ def read(page: Page, options: Options) -> Reading:
     said, skipped = each(_latest(items), lambda item: _said(item, page, options, wanted), "PortingNo", ORDER)
     received = page.request.received + len(items)
     contradicted = not items and page.request.received == 0 and bool(total)
-    reached = total is not None and received >= total and len(items) < DEFAULT_PAGE_SIZE
+    short = len(items) < DEFAULT_PAGE_SIZE
+    reached = total is not None and received >= total and short
     by_token = own.paging == "token" or page.request.param(own.page_token_param) is not None
+    numbers = sum(len(entries(item, "PortingNumbers")) for item in items if isinstance(item, dict))
+    alone = bool(items) and short and total in (None, numbers)
     return Reading(
         facts=said,
         next=following(page.request, received, token, own) if items else (),
@@ -89,7 +94,7 @@ def read(page: Page, options: Options) -> Reading:
         ids=named(items, "PortingNo"),
         items=len(items),
         done=reached if items else not contradicted,
-        last=token is None and by_token,
+        last=token is None and (by_token or alone),
         more=bool(items) and not reached,
         skipped=skipped,
     )
