@@ -296,9 +296,10 @@ class Polling:
 
     def _answer(self, want: Want, found: Sweep) -> Recorded:
         """Record what came for a want. An event whose payload is still owed is a want that the store keeps;
-        a number list is whole only when all of its pages came and fit together."""
-        if want.part is Part.NUMBERS and found.complete and found.short:
-            found.incomplete = "drift"
+        a number list is whole only when all of its pages came and fit together, and it is asked for only where
+        there are numbers."""
+        if want.part is Part.NUMBERS and found.complete and (found.short or not found.came):
+            found.incomplete = "drift" if found.short else "contradiction"
         facts = tuple(found.facts)
         if want.part is Part.NUMBERS and found.complete:
             facts = gathered(facts)

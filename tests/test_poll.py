@@ -390,6 +390,26 @@ def test_a_number_list_that_lost_a_row_is_not_taken_for_the_whole(tmp_path: Path
         ) == [(300, 300)]
 
 
+def test_an_empty_number_list_is_no_answer_where_there_are_numbers(tmp_path: Path) -> None:
+    world = calm(4)
+    order = next(iter(world.orders))
+    whole = [f"+1{201 + n // 100}55501{n % 100:02}" for n in range(120)]
+    world.numbers[order] = whole
+    with setting(Unwired(world), account(), tmp_path) as here:
+
+        def hide(request: Request) -> None:
+            world.numbers[order] = [] if request.path == "/porting_phone_numbers" else whole
+
+        here.wire.trouble = hide
+        assert here.poll()["wanted"].outcome == "page_changed"
+        assert ("numbers", f"port_in/{order}") in here.wanted
+        here.wire.trouble = lambda request: None
+        world.numbers[order] = whole
+        world.now += HOUR
+        assert here.poll()["wanted"].complete
+        assert here.rows(f"select count(*) from v1_numbers where order_id like '%{order}'") == [(120,)]
+
+
 # --- rate limits and refused keys -----------------------------------------------------------------------
 
 
