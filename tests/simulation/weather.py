@@ -114,8 +114,6 @@ def plan(rng: random.Random, days: float) -> Plan:
         knobs.pop("telnyx_clamp", None)
         if knobs.get("token_style") == "token_only":
             knobs.pop("token_style")
-    if knobs.get("list_order") == "shuffled":
-        knobs.pop("telnyx_clamp", None)  # pages that are cut from another order each time never fit together
     if knobs.get("window") == "latest" and knobs.get("history_style") == "window":
         knobs.pop("history_style")  # what no window shows cannot be found
     return Plan(
