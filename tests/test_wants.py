@@ -177,3 +177,14 @@ def test_a_slice_reads_no_wants_but_its_own(acme: Desk) -> None:
     with acme.store.engine.connect() as tx:
         pending = Pending(tx, acme.lease.account_id, Findings(FEED, NOW, (news,), (wants(news),)))
     assert list(pending.rows) == [(Part.ORDER, "port_in/order-7")]
+
+
+def test_what_is_wanted_beside_an_order_that_is_deleted_goes_with_it(acme: Desk) -> None:
+    shown = look(1, "submitted")
+    numbers = wants(shown, Part.NUMBERS)
+    acme.record(shown, wants=(numbers,))
+    acme.record(failed=(replace(numbers, because=None),))
+    assert wanted(acme) == [(Part.NUMBERS, "order-1")], "nothing came, and it stays wanted"
+    acme.record(event(2, deleted=True))
+    acme.record(failed=(replace(numbers, because=None),))
+    assert wanted(acme) == []

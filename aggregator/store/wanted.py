@@ -12,7 +12,7 @@ from aggregator.core.findings import Findings
 from aggregator.core.model import Direction, Fact, Part, Skipped, Source, Want
 from aggregator.store.door import SETTLED
 from aggregator.store.statements import remove, several, table_of, upsert
-from aggregator.store.tables import WantRow
+from aggregator.store.tables import OrderRow, WantRow
 
 PATIENCE = timedelta(hours=24)
 """How long an empty payload is asked for before it is given up and noted in quarantine."""
@@ -62,7 +62,7 @@ class Pending:
             if want.not_before is not None:  # the next look, which this answer makes for itself
                 self._want(want, findings.at)
         given_up = self._fail(
-            [*findings.failed, *(w for w in findings.answered if w.id in owed)], findings.at
+            [*findings.failed, *(w for w in findings.answered if w.id in owed)], findings.at, account
         )
         self._write()
         return given_up
@@ -97,7 +97,7 @@ class Pending:
             self.gone.add(key)
             self.changed.discard(key)
 
-    def _fail(self, wants: Iterable[Want], at: datetime) -> tuple[Skipped, ...]:
+    def _fail(self, wants: Iterable[Want], at: datetime, account: str) -> tuple[Skipped, ...]:
         given_up = []
         for want in wants:
             key = (want.part, want.ref)
@@ -108,10 +108,17 @@ class Pending:
                 given_up.append(Skipped(want.id, "payload: still empty a day after the event was first seen"))
                 self._strike(key)
                 continue
+            if want.part not in (Part.EVENT, Part.ORDER) and self._is_gone(f"{account}/{want.ref}"):
+                self._strike(key)  # what stood beside an order that is deleted went with it
+                continue
             tries = row["tries"] + 1
             self.rows[key] = {**row, "tries": tries, "not_before": at + backoff(tries, FIRST_PAUSE)}
             self.changed.add(key)
         return tuple(given_up)
+
+    def _is_gone(self, order_id: str) -> bool:
+        here = col(OrderRow.order_id) == order_id
+        return self.tx.execute(select(col(OrderRow.deleted_at)).where(here)).scalar() is not None
 
     def _write(self) -> None:
         gone = [
