@@ -51,9 +51,7 @@ class Limits:
     look_s: float = 5.0  # how often the supervisor looks whether the scheduler ticks
     silent_s: float = 60.0  # a scheduler that has not ticked for so long is dead
     rest_s: float = 15.0  # an account without a key, or without a database, is left alone for so long
-    poll_s: float = (
-        1_800.0  # a poll that records nothing for so long hangs: a sweep and its repetition end before
-    )
+    poll_s: float = 1_800.0  # a poll that records nothing for so long hangs: a sweep, repeated, ends before
     wal_s: float = 60.0  # how often SQLite's log is looked at
     probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
     grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM

@@ -6,7 +6,7 @@
 #   SYSUSERS   PREFIX/lib/sysusers.d
 #   DESTDIR    nothing        put before every path, written into none
 #   PYTHON     python3        the Python that the program is to run with
-#   PIP_ARGS   nothing        more for pip, as in PIP_ARGS="--no-index --find-links /media/wheels"
+#   PIP_ARGS   nothing        more for pip, which can install from wheels that you brought along
 #
 # A second installation is an upgrade: the new program is built beside the old one and takes its place when it is
 # whole. The configuration, the keys and the data are never touched.

@@ -4,6 +4,7 @@ fields nobody ever heard of in every object. `Recorded` answers with them, as th
 
 import json
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -218,3 +219,13 @@ def _bare(kind: str, id: str, order: str) -> dict[str, Any]:
     owner = "portout" if kind == "new_comment" else "porting_order"
     said = {"id": id, "event_type": f"{owner}.{kind}", f"{owner}_id": order, "payload": {}}
     return said | {"payload_status": "created", "created_at": "2026-06-14T08:00:00Z"}
+
+
+def cells(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Every value of every table, with the name of its column."""
+    tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+    for (table,) in tables:
+        rows = connection.execute(f'select * from "{table}"')
+        columns = [f"{table}.{column[0]}" for column in rows.description]
+        for row in rows:
+            yield from zip(columns, map(str, row), strict=True)

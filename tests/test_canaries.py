@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from confided import RECORDINGS, Planter, Recorded, fields
+from confided import RECORDINGS, Planter, Recorded, cells, fields
 
 from aggregator import providers
 
@@ -124,16 +124,6 @@ def call(home: Path, format: str, *python: str, more: tuple[str, ...]) -> subpro
     command += ["--log-level", "debug", "--log-format", format, *more]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTING_")}
     return subprocess.run(command, capture_output=True, text=True, cwd=home, env=environ, timeout=120)
-
-
-def cells(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Every value of every table, with the name of its column."""
-    tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
-    for (table,) in tables:
-        rows = connection.execute(f'select * from "{table}"')
-        columns = [f"{table}.{column[0]}" for column in rows.description]
-        for row in rows:
-            yield from zip(columns, map(str, row), strict=True)
 
 
 # --- that it can be found -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any
 import filled
 import psycopg
 import pytest
+import service
 from sqlalchemy import make_url
 
 from aggregator.simulator import Running
@@ -41,17 +42,7 @@ except sqlite3.Error as error:
 """
 """Becomes somebody else for good, after everything is imported: the interpreter may lie where only we can go."""
 
-TOML = """
-[database]
-url = "sqlite:///{folder}/aggregator.db"
-[accounts.telnyx-main]
-provider = "telnyx"
-secret = "file:telnyx.key"
-base_url = "{base}"
-[accounts.telnyx-main.feeds]
-porting_events = {{ every = "1s", start = "90d" }}
-portout_events = {{ every = "1s", start = "90d" }}
-"""
+TOML = service.TOML.replace("sqlite:///", "sqlite:///{folder}/")
 
 
 def ask(file: Path, query: str, user: int = READER, group: int = GROUP) -> Any:

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
+from confided import cells
 from sqlalchemy import text
 
 from aggregator.errors import StoreError
@@ -143,16 +144,6 @@ def texts(value: object, name: str = "") -> Iterator[tuple[str, str]]:
             yield from texts(inner, name)
     elif isinstance(value, str):
         yield name, value
-
-
-def cells(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Every value of every table, with the name of its column."""
-    tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
-    for (table,) in tables:
-        rows = connection.execute(f'select * from "{table}"')
-        columns = [f"{table}.{column[0]}" for column in rows.description]
-        for row in rows:
-            yield from zip(columns, map(str, row), strict=True)
 
 
 def test_the_canaries_are_there_to_be_found(left: Left) -> None:
