@@ -18,7 +18,8 @@ import filled
 import pytest
 from stored import desk, event
 
-from aggregator.store import schema, wal
+from aggregator.errors import StoreError
+from aggregator.store import open_store, schema, wal
 
 GROUP, STRANGER = 61_234, 61_235
 
@@ -111,6 +112,19 @@ def test_a_reader_that_stays_connected_goes_on_reading_over_a_restart(shared: Pa
         kept.close()
     assert as_reader(shared, orders) == 2
     assert [one.name for one in shared.parent.iterdir()] == [shared.name]
+
+
+def test_a_file_that_is_taken_away_is_never_made_anew(shared: Path) -> None:
+    store = open_store(f"sqlite:///{shared}")
+    store.engine.dispose()
+    shared.rename(shared.with_name("away.db"))
+    with pytest.raises(StoreError, match="unable to open"):
+        schema.require(store.engine)
+    store.close()
+    assert not shared.exists()
+    shared.with_name("away.db").rename(shared)
+    schema.require(store.engine)
+    store.close()
 
 
 def test_our_own_reader_never_keeps_the_file_open(shared: Path) -> None:

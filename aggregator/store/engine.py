@@ -105,6 +105,7 @@ def _sqlite(path: str, read_only: bool) -> Engine:
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     else:
         engine = create_engine(URL.create("sqlite", database=path), hide_parameters=True)
+        _never_made_anew(engine, path)
     engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: Instant}
 
     @event.listens_for(engine, "connect")
@@ -122,6 +123,22 @@ def _sqlite(path: str, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _never_made_anew(engine: Engine, path: str) -> None:
+    """A file that was there is opened again, never created: one that is taken away under a running process must
+    not leave an empty one in its place."""
+    opened = False
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Dialect, _: object, where: list[Any], how: dict[str, Any]) -> None:
+        if opened:
+            where[0], how["uri"] = f"{Path(path).absolute().as_uri()}?mode=rw", True
+
+    @event.listens_for(engine, "connect")
+    def connected(*_: object) -> None:
+        nonlocal opened
+        opened = True
 
 
 @contextmanager
