@@ -39,7 +39,7 @@ def unlocked(engine: Engine, lock: int = 0) -> Iterator[Connection]:
 @contextmanager
 def deferred(engine: Engine, lock: int = 0) -> Iterator[Connection]:
     """A writing transaction as SQLite's driver would begin it."""
-    with engines.translated(), engine.begin() as tx:
+    with engines.translated(), engine.execution_options(writes=False).begin() as tx:
         yield tx
 
 

@@ -8,7 +8,7 @@ from collections.abc import Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, literal_column, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
 from aggregator.core.model import Direction, Part
 from aggregator.core.states import FINAL_BASES, TERMINAL
@@ -19,6 +19,21 @@ MISSES = 2
 """So many complete lists without an order, one after the other, are a reason to ask for it."""
 WANT = ("account_id", "kind", "ref")
 
+_ORDER, _WANT = table_of(OrderRow), table_of(WantRow)
+_THERE = (
+    _ORDER.c.account_id == bindparam("account_id"),
+    _ORDER.c.direction == bindparam("direction"),
+    _ORDER.c.deleted_at.is_(None),
+)
+_COLUMNS = ("id", "provider_order_id", "misses", "last_read_at", "state", "mapping_basis")
+_SEEN = select(*(_ORDER.c[name] for name in _COLUMNS)).where(
+    *_THERE, _ORDER.c.first_seen_at < bindparam("started_at")
+)
+_ONCE = (
+    select(_ORDER.c.id).where(*_THERE, _ORDER.c.misses == literal_column("1")).limit(1)
+)  # as its index says
+_ASKED = select(_WANT).where(_WANT.c.account_id == bindparam("account_id"), _WANT.c.kind == Part.ORDER)
+
 
 def missed(
     tx: Connection, account_id: int, direction: Direction, started_at: datetime, seen: Set[str]
@@ -26,16 +41,9 @@ def missed(
     """Count what a complete list lacked; returns the provider's ids of all orders that have been missed often
     enough, and of those among them to ask for now: open ones after every list, for nothing else tells how they
     stand; ended ones once."""
-    order = table_of(OrderRow)
-    columns = ("id", "provider_order_id", "misses", "last_read_at", "state", "mapping_basis")
-    query = select(*(order.c[name] for name in columns)).where(
-        order.c.account_id == account_id,
-        order.c.direction == direction,
-        order.c.deleted_at.is_(None),
-        order.c.first_seen_at < started_at,
-    )
     counted, absent, ask = [], set(), set()
-    for row in tx.execute(query):
+    there = {"account_id": account_id, "direction": direction, "started_at": started_at}
+    for row in tx.execute(_SEEN, there):
         here = row.provider_order_id in seen or (
             row.last_read_at is not None and row.last_read_at >= started_at
         )
@@ -52,21 +60,13 @@ def missed(
 
 def is_open(tx: Connection, account_id: int, direction: Direction) -> bool:
     """Whether the last complete list lacked an order that the one before it showed: the next one tells more."""
-    order = table_of(OrderRow)
-    query = select(order.c.id).where(
-        order.c.account_id == account_id,
-        order.c.direction == direction,
-        order.c.deleted_at.is_(None),
-        order.c.misses == literal_column("1"),  # as the index says it
-    )
-    return tx.execute(query.limit(1)).first() is not None
+    return tx.execute(_ONCE, {"account_id": account_id, "direction": direction}).first() is not None
 
 
 def asked(tx: Connection, account_id: int, direction: Direction, ids: Set[str]) -> list[dict[str, Any]]:
     """The order wants that there are for these orders."""
-    table = table_of(WantRow)
-    here = select(table).where(table.c.account_id == account_id, table.c.kind == Part.ORDER)
-    return [row._asdict() for row in several(tx, here, table.c.ref, {f"{direction}/{id}" for id in ids})]
+    refs = {f"{direction}/{id}" for id in ids}
+    return [row._asdict() for row in several(tx, _ASKED, _WANT.c.ref, refs, account_id=account_id)]
 
 
 def ask(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from aggregator.core.fold import stamp
 from aggregator.core.model import Fact, OrderRef, Part, Source
@@ -22,6 +22,18 @@ from aggregator.store.tables import EventRow, FactRow
 SETTLED = timedelta(minutes=5)
 """How long after an event the provider's own order may still show the time before it."""
 
+_EVENT, _FACT = table_of(EventRow), table_of(FactRow)
+_EVENTS = select(_EVENT.c.feed, _EVENT.c.provider_event_id, _EVENT.c.payload_complete).where(
+    _EVENT.c.account_id == bindparam("account_id")
+)
+_SOURCES = select(_FACT.c.source_id).where(_FACT.c.account_id == bindparam("account_id"))
+_SAME = (
+    select(_FACT.c.id)
+    .where(_FACT.c.order_pk == bindparam("pk"), _FACT.c.as_of == bindparam("at"))
+    .where(_FACT.c.part == bindparam("part"), _FACT.c.document == bindparam("document"))
+    .limit(1)
+)
+
 
 class Door:
     """One transaction's door. `complete` holds the events that are stored, and whether with their payload."""
@@ -29,17 +41,13 @@ class Door:
     def __init__(self, tx: Connection, account_id: int, facts: Iterable[Fact]) -> None:
         facts = tuple(facts)
         self.complete = dict[tuple[str, str], bool]()
-        event, fact = table_of(EventRow), table_of(FactRow)
+        ours = {"account_id": account_id}
         keys = {said.announced.key for said in facts if said.announced}
-        found = select(event.c.feed, event.c.provider_event_id, event.c.payload_complete)
-        for row in several(
-            tx, found.where(event.c.account_id == account_id), event.c.provider_event_id, keys
-        ):
+        for row in several(tx, _EVENTS, _EVENT.c.provider_event_id, keys, **ours):
             self.complete[row.feed, row.provider_event_id] = row.payload_complete
         self.stored = frozenset(self.complete)
         ids = {said.source_id for said in facts if said.announced is None}
-        known = select(fact.c.source_id).where(fact.c.account_id == account_id)
-        self.known = {row.source_id for row in several(tx, known, fact.c.source_id, ids)}
+        self.known = {row.source_id for row in several(tx, _SOURCES, _FACT.c.source_id, ids, **ours)}
         self.tx = tx
         self.newest = dict[tuple[OrderRef, Part], datetime]()
         for said in facts:
@@ -106,10 +114,8 @@ class Door:
 
     def _is_stored(self, fact: Fact, order: Mapping[str, Any]) -> bool:
         """Whether an older document is one that was stored for the same moment already."""
-        table = table_of(FactRow)
-        same = (table.c.part == fact.part, table.c.document == digest(fact.document or ""))
-        here = (table.c.order_pk == order.get("id"), table.c.as_of == fact.as_of, *same)
-        return self.tx.execute(select(table.c.id).where(*here).limit(1)).first() is not None
+        said = {"part": fact.part, "document": digest(fact.document or "")}
+        return self.tx.execute(_SAME, {"pk": order.get("id"), "at": fact.as_of, **said}).first() is not None
 
 
 def _after(fact: Fact, event_at: datetime, looked_at: datetime) -> Fact:

@@ -42,6 +42,7 @@ UNANSWERED: dict[str, int] = {
     "tcp_user_timeout": 15_000,
 }
 """A Postgres whose host is gone without a word is given up after so long; by itself TCP waits for hours."""
+_LOCK = text("select pg_advisory_xact_lock(:key)")
 VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value beyond the database's limits
 
 
@@ -144,10 +145,15 @@ def _never_made_anew(engine: Engine, path: str) -> None:
 @contextmanager
 def writing(engine: Engine, lock: int = WRITER_LOCK) -> Iterator[Connection]:
     """One transaction of a writer. Writers follow one another, so ids and `seq` are drawn in commit order."""
-    with translated(), engine.execution_options(writes=True).begin() as tx:
+    with translated(), writer(engine).begin() as tx:
         if tx.dialect.name == "postgresql":
-            tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": lock})
+            tx.execute(_LOCK, {"key": lock})
         yield tx
+
+
+def writer(engine: Engine) -> Engine:
+    """The same engine, for transactions that write."""
+    return engine if engine.get_execution_options().get("writes") else engine.execution_options(writes=True)
 
 
 @contextmanager

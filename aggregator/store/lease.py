@@ -4,8 +4,7 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, select, update
-from sqlmodel import col
+from sqlalchemy import Connection, bindparam, select, update
 
 from aggregator.store.statements import table_of
 from aggregator.store.tables import LeaseRow
@@ -16,6 +15,12 @@ BOOT = "PORTING_AGGREGATOR_BOOT_ID"
 """Where a unit names this boot of the host, for whom `ProcSubset=` hides it."""
 HIDDEN = "hidden"
 
+_LEASE = table_of(LeaseRow)
+_OURS = (_LEASE.c.account_id == bindparam("ours"), _LEASE.c.epoch == bindparam("at_epoch"))
+_TAKE = select(_LEASE).where(_OURS[0]).with_for_update()
+_TAKEN = update(_LEASE).where(_OURS[0])
+_RENEW = update(_LEASE).where(*_OURS)
+
 
 def holder() -> str:
     """This process, named so that another one on the same host can tell whether it still lives."""
@@ -24,30 +29,22 @@ def holder() -> str:
 
 def take(tx: Connection, account_id: int, me: str, now: datetime) -> int | None:
     """Take the lease; returns its new epoch, or None while a living holder keeps it."""
-    lease = tx.execute(
-        select(table_of(LeaseRow)).where(col(LeaseRow.account_id) == account_id).with_for_update()
-    ).one()
+    lease = tx.execute(_TAKE, {"ours": account_id}).one()
     if lease.holder not in (None, me) and _may_live(lease.holder, lease.renewed_at, now):
         return None
     epoch = int(lease.epoch) + 1
-    _set(tx, account_id, epoch=epoch, holder=me, renewed_at=now)
+    tx.execute(_TAKEN, {"ours": account_id, "epoch": epoch, "holder": me, "renewed_at": now})
     return epoch
 
 
 def renew(tx: Connection, account_id: int, epoch: int, now: datetime) -> bool:
     """Say that we are still here; False when somebody has taken over."""
-    mine = (col(LeaseRow.account_id) == account_id, col(LeaseRow.epoch) == epoch)
-    return tx.execute(update(LeaseRow).where(*mine).values(renewed_at=now)).rowcount == 1
+    return tx.execute(_RENEW, {"ours": account_id, "at_epoch": epoch, "renewed_at": now}).rowcount == 1
 
 
 def release(tx: Connection, account_id: int, epoch: int) -> None:
     """Let go, if it is still ours; the epoch stays, so that nobody can use it again."""
-    mine = (col(LeaseRow.account_id) == account_id, col(LeaseRow.epoch) == epoch)
-    tx.execute(update(LeaseRow).where(*mine).values(holder=None, renewed_at=None))
-
-
-def _set(tx: Connection, account_id: int, **values: object) -> None:
-    tx.execute(update(LeaseRow).where(col(LeaseRow.account_id) == account_id).values(**values))
+    tx.execute(_RENEW, {"ours": account_id, "at_epoch": epoch, "holder": None, "renewed_at": None})
 
 
 def _may_live(other: str, renewed_at: datetime | None, now: datetime) -> bool:

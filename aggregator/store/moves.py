@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, func, select
-from sqlmodel import col
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from aggregator.core.account import Account, FeedKind
 from aggregator.core.model import NOT_TOLD, Change, Direction, Fact, OrderRef, Part, Whole
@@ -24,6 +23,34 @@ KEY = ("order_pk", "number_key")
 NOTES = ("unsettled_at", "moved_to")
 PATIENCE = timedelta(days=1)
 """How long number lists that are still to be read may keep an open question open."""
+
+_NUMBER, _ORDER, _FACT = table_of(NumberRow), table_of(OrderRow), table_of(FactRow)
+_WANT, _FEED = table_of(WantRow), table_of(FeedRow)
+_RELATED = ("id", "account_id", "direction", "order_id", "parent_order_id", "group_key", "is_open")
+_ORDERS = select(*(_ORDER.c[name] for name in _RELATED))
+_PLACES = select(*(_NUMBER.c[name] for name in (*KEY, "is_current", *NOTES)))
+_UNSETTLED = _PLACES.where(
+    _NUMBER.c.unsettled_at.is_not(None), _NUMBER.c.unsettled_at <= bindparam("until")
+).order_by(_NUMBER.c.order_pk, _NUMBER.c.number_key)
+_NEWEST_FACT = select(func.max(_FACT.c.id)).where(_FACT.c.order_pk == bindparam("order_pk"))
+_OWED = {
+    direction: select(_WANT.c.ref)
+    .where(_WANT.c.account_id == bindparam("account_id"), _WANT.c.kind == Part.NUMBERS)
+    .where(_WANT.c.ref.startswith(f"{direction}/", autoescape=True))
+    .limit(1)
+    for direction in Direction
+}
+# The few numbers first: as a join, SQLite would begin with every order of the account, at each poll.
+_NEWEST_OPEN = select(func.max(_NUMBER.c.unsettled_at)).where(
+    _NUMBER.c.unsettled_at.is_not(None),
+    select(_ORDER.c.id)
+    .where(_ORDER.c.id == _NUMBER.c.order_pk, _ORDER.c.account_id == bindparam("account_id"))
+    .where(_ORDER.c.direction == bindparam("direction"))
+    .exists(),
+)
+_LISTED_AT = select(func.max(_FEED.c.last_complete_at)).where(
+    _FEED.c.account_id == bindparam("account_id"), _FEED.c.covers == bindparam("direction")
+)
 
 
 @dataclass(slots=True)
@@ -102,18 +129,14 @@ class Moves:
         for name, fact in facts:
             if fact.order.direction is Direction.PORT_IN:
                 self.keys |= _in_question(fact, standings.get(name))
-        number = table_of(NumberRow)
-        for place in self._placed(several(self.tx, select(*_columns()), number.c.number_key, self.keys)):
+        for place in self._placed(several(self.tx, _PLACES, _NUMBER.c.number_key, self.keys)):
             self.places.setdefault(place.number_key, {})[place.order_pk] = place
 
     def _placed(self, rows: Iterable[Row[Any]]) -> Iterator[Place]:
         """The places that these rows of numbers are, in port-ins of this account. Each table is asked by its own
         key alone: a join leads SQLite through all orders of the account."""
         rows = list(rows)
-        order = table_of(OrderRow)
-        names = ("id", "account_id", "direction", "order_id", "parent_order_id", "group_key", "is_open")
-        query = select(*(order.c[name] for name in names))
-        found = several(self.tx, query, order.c.id, {row.order_pk for row in rows})
+        found = several(self.tx, _ORDERS, _ORDER.c.id, {row.order_pk for row in rows})
         orders = {row.id: row for row in found}
         for row in rows:
             here = orders[row.order_pk]
@@ -214,42 +237,24 @@ class Moves:
         one that ends here (`listed_at` is its end) or an earlier one, where number lists were still owed."""
         if not self.watched or direction is not Direction.PORT_IN or listed_at is None:
             return []
-        number, fact = table_of(NumberRow), table_of(FactRow)
         until = listed_at - PATIENCE if self._lists_are_owed(direction) else listed_at
-        query = (
-            select(*_columns())
-            .where(number.c.unsettled_at.is_not(None), number.c.unsettled_at <= until)
-            .order_by(number.c.order_pk, number.c.number_key)
-        )
         settled = []
-        for place in self._placed(self.tx.execute(query)):
+        for place in self._placed(self.tx.execute(_UNSETTLED, {"until": until})):
             place.settle()
             self.places.setdefault(place.number_key, {})[place.order_pk] = place
             kind = "number_added" if place.is_current else "number_removed"
-            newest = select(func.max(fact.c.id)).where(fact.c.order_pk == place.order_pk)
+            newest = self.tx.execute(_NEWEST_FACT, {"order_pk": place.order_pk}).scalar_one()
             ref = OrderRef(direction, place.order_id)
-            settled.append(Settled(ref, place, kind, self.tx.execute(newest).scalar_one()))
+            settled.append(Settled(ref, place, kind, newest))
         return settled
 
     def _lists_are_owed(self, direction: Direction) -> bool:
-        owed = (
-            select(col(WantRow.ref))
-            .where(col(WantRow.account_id) == self.account_id, col(WantRow.kind) == Part.NUMBERS)
-            .where(col(WantRow.ref).startswith(f"{direction}/", autoescape=True))
-            .limit(1)
-        )
-        return self.tx.execute(owed).first() is not None
+        return self.tx.execute(_OWED[direction], {"account_id": self.account_id}).first() is not None
 
 
 def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
     """Whether a number came or went since the last complete list of its direction, so that the next tells more."""
-    number, order = table_of(NumberRow), table_of(OrderRow)
-    # The few numbers first: as a join, SQLite would begin with every order of the account, at each poll.
-    ours = select(order.c.id).where(
-        order.c.id == number.c.order_pk, order.c.account_id == account_id, order.c.direction == direction
-    )
-    query = select(func.max(number.c.unsettled_at)).where(number.c.unsettled_at.is_not(None), ours.exists())
-    newest = tx.execute(query).scalar()
+    newest = tx.execute(_NEWEST_OPEN, {"account_id": account_id, "direction": direction}).scalar()
     if newest is None:
         return False
     listed = listed_at(tx, account_id, direction)
@@ -258,16 +263,9 @@ def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
 
 def listed_at(tx: Connection, account_id: int, direction: Direction) -> datetime | None:
     """When the last complete list of a direction ended."""
-    query = select(func.max(col(FeedRow.last_complete_at))).where(
-        col(FeedRow.account_id) == account_id, col(FeedRow.covers) == direction
-    )
-    found: datetime | None = tx.execute(query).scalar()
+    here = {"account_id": account_id, "direction": direction}
+    found: datetime | None = tx.execute(_LISTED_AT, here).scalar()
     return found
-
-
-def _columns() -> list[Column[Any]]:
-    number = table_of(NumberRow)
-    return [number.c[name] for name in (*KEY, "is_current", *NOTES)]
 
 
 def _in_question(fact: Fact, standing: Standing | None) -> set[str]:

@@ -1,33 +1,47 @@
 """How the polls go: the run record and cursor of each feed, and what had to be set aside."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, select, update
-from sqlmodel import col
+from sqlalchemy import Connection, Row, bindparam, select, update
 
-from aggregator.core.account import Account
+from aggregator.core.account import Account, Feed
 from aggregator.core.due import next_due
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
-from aggregator.core.model import Direction, Fact, Skipped
+from aggregator.core.model import Fact, Skipped
 from aggregator.store import absence, wanted
-from aggregator.store.statements import several, table_of, upsert
+from aggregator.store.statements import alter, several, table_of, upsert
 from aggregator.store.tables import BackfillRow, FeedRow, QuarantineRow
 
-_BACKFILL = table_of(BackfillRow)
+_FEED, _QUARANTINE, _BACKFILL = table_of(FeedRow), table_of(QuarantineRow), table_of(BackfillRow)
+_RUNS = select(_FEED).where(_FEED.c.account_id == bindparam("account_id"))
+_ASIDE = select(_QUARANTINE).where(
+    _QUARANTINE.c.account_id == bindparam("account_id"), _QUARANTINE.c.feed == bindparam("feed")
+)
+_WALKS = select(_BACKFILL).where(_BACKFILL.c.account_id == bindparam("account_id"))
+_WALKED = update(_BACKFILL).where(
+    _BACKFILL.c.account_id == bindparam("ours"), _BACKFILL.c.feed == bindparam("walked")
+)
+_COUNTED = ("orders", "events", "changes")
+_COUNT = _WALKED.values({name: _BACKFILL.c[name] + bindparam(f"more_{name}") for name in _COUNTED})
+_FORWARD = _WALKED.where(_BACKFILL.c.done_until < bindparam("walked_until")).values(
+    done_until=bindparam("walked_until")
+)
 _WALK = tuple(column.name for column in fields(Backfill))
 
 
-def covered(tx: Connection, account_id: int) -> dict[str, datetime]:
+def runs(tx: Connection, account_id: int) -> dict[str, Row[Any]]:
+    """The run record of each feed of an account."""
+    return {row.feed: row for row in tx.execute(_RUNS, {"account_id": account_id})}
+
+
+def covered(runs: Mapping[str, Row[Any]]) -> dict[str, datetime]:
     """For each direction, the start of the last complete listing that showed every order of it."""
-    rows = tx.execute(
-        select(col(FeedRow.covers), col(FeedRow.covered_at))
-        .where(col(FeedRow.account_id) == account_id, col(FeedRow.covered_at).is_not(None))
-        .order_by(col(FeedRow.covered_at))
-    )
-    return {row.covers: row.covered_at for row in rows}
+    listed = [row for row in runs.values() if row.covered_at is not None]
+    return {row.covers: row.covered_at for row in sorted(listed, key=attrgetter("covered_at"))}
 
 
 def mark(row: Any) -> Mark:
@@ -44,72 +58,70 @@ def mark(row: Any) -> Mark:
     )
 
 
-def advance(
-    tx: Connection, account: Account, account_id: int, progress: Progress, anything_new: bool
-) -> None:
-    """Update the run record in place; the cursor only ever goes forward, and only with a complete sweep."""
-    here = (col(FeedRow.account_id) == account_id, col(FeedRow.feed) == progress.feed)
-    if progress.complete and progress.cursor is not None:
-        forward = col(FeedRow.cursor_at).is_(None) | (col(FeedRow.cursor_at) < progress.cursor)
-        tx.execute(update(FeedRow).where(*here, forward).values(cursor_at=progress.cursor))
-    if progress.partial:
-        return
-    row = tx.execute(select(table_of(FeedRow)).where(*here)).one()
-    failures = 0 if progress.complete else row.consecutive_failures + 1
-    feed = account.feeds[progress.feed]
+def advance(tx: Connection, account: Account, run: Row[Any], progress: Progress, anything_new: bool) -> None:
+    """Update a feed's run record (`run`, as it stands in this transaction) in place; the cursor only ever goes
+    forward, and only with a complete sweep."""
+    values: dict[str, Any] = {}
+    if not progress.partial:
+        values |= _ended(account.feeds[progress.feed], run, progress)
+        if anything_new:
+            values["last_new_at"] = progress.attempted_at
+    cursor = progress.cursor if progress.complete else None
+    if cursor is not None and (run.cursor_at is None or run.cursor_at < cursor):
+        values["cursor_at"] = cursor
+    if {"covers", "covered_at"} <= values.keys():
+        _covered(tx, run.account_id, progress)
+    if values:
+        here = {"account_id": run.account_id, "feed": progress.feed}
+        alter(tx, FeedRow, tuple(here), [{**here, **values}], only=tuple(values))
+
+
+def _ended(feed: Feed, run: Row[Any], progress: Progress) -> dict[str, Any]:
+    """What a run that is at its end leaves in the record."""
+    failures = 0 if progress.complete else run.consecutive_failures + 1
     at = progress.attempted_at
     values: dict[str, Any] = {
         "last_attempt_at": at,
         "last_outcome": progress.outcome,
         "last_error": progress.error,
         "consecutive_failures": failures,
-        "failing_since": None if progress.complete else row.failing_since or at,
+        "failing_since": None if progress.complete else run.failing_since or at,
         "not_before": progress.not_before,
         "next_due_at": next_due(feed, at, failures, progress.not_before),
     }
-    if progress.complete:
-        values["last_complete_at"] = at
-    if anything_new:
-        values["last_new_at"] = at
-    if progress.deep and progress.complete:
-        values["deep_at"] = at
     if progress.skew_s is not None:
         values["skew_s"] = progress.skew_s
     if progress.pages:
         values["pages"] = progress.pages
-    if progress.complete and progress.covers is not None and progress.started_at is not None:
-        values |= {"covers": progress.covers, "covered_at": progress.started_at}
-        _covered(tx, account_id, progress.covers, progress.started_at, progress.seen, at)
-    tx.execute(update(FeedRow).where(*here).values(values))
+    if progress.complete:
+        values["last_complete_at"] = at
+        if progress.deep:
+            values["deep_at"] = at
+        if progress.covers is not None and progress.started_at is not None:
+            values |= {"covers": progress.covers, "covered_at": progress.started_at}
+    return values
 
 
-def _covered(
-    tx: Connection,
-    account_id: int,
-    direction: Direction,
-    started_at: datetime,
-    seen: frozenset[str] | None,
-    at: datetime,
-) -> None:
+def _covered(tx: Connection, account_id: int, progress: Progress) -> None:
     """A complete run has shown every order of a direction, and so answers what was wanted before it; but what a
     whole list does not show is wanted from the order itself."""
+    direction, started_at, seen = progress.covers, progress.started_at, progress.seen
+    assert direction is not None and started_at is not None
     if seen is None:
         wanted.listed(tx, account_id, direction, started_at)
         return
     missing, ask = absence.missed(tx, account_id, direction, started_at, seen)
     kept = absence.asked(tx, account_id, direction, missing)
     wanted.listed(tx, account_id, direction, started_at)
-    absence.ask(tx, account_id, direction, ask, kept, started_at, at)
+    absence.ask(tx, account_id, direction, ask, kept, started_at, progress.attempted_at)
 
 
 def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: Iterable[Skipped] = ()) -> None:
     """Name and count what could not be read; what has been read since is resolved."""
     skipped = (*findings.skipped, *given_up)
     read = {ref for fact in findings.facts if (ref := _read_whole(fact)) is not None}
-    table = table_of(QuarantineRow)
-    here = select(table).where(table.c.account_id == account_id, table.c.feed == findings.feed)
-    refs = read | {one.ref for one in skipped}
-    known = {row.ref: row._asdict() for row in several(tx, here, table.c.ref, refs)}
+    refs, here = read | {one.ref for one in skipped}, {"account_id": account_id, "feed": findings.feed}
+    known = {row.ref: row._asdict() for row in several(tx, _ASIDE, _QUARANTINE.c.ref, refs, **here)}
     written: dict[str, dict[str, Any]] = {}
     for one in skipped:
         before = written.get(one.ref) or known.get(one.ref)
@@ -141,7 +153,7 @@ def _read_whole(fact: Fact) -> str | None:
 
 def backfills(tx: Connection, account_id: int) -> dict[str, Backfill]:
     """How far the walk through each feed's history is."""
-    rows = tx.execute(select(_BACKFILL).where(_BACKFILL.c.account_id == account_id)).mappings()
+    rows = tx.execute(_WALKS, {"account_id": account_id}).mappings()
     return {row["feed"]: Backfill(**{name: row[name] for name in _WALK}) for row in rows}
 
 
@@ -153,8 +165,6 @@ def begin(tx: Connection, account_id: int, walk: Backfill) -> None:
 
 def walked(tx: Connection, account_id: int, walk: Backfill, recorded: Recorded) -> None:
     """Count what a slice of a walk brought; how far it is only ever goes forward."""
-    here = (_BACKFILL.c.account_id == account_id, _BACKFILL.c.feed == walk.feed)
-    counts = {name: _BACKFILL.c[name] + getattr(recorded, name) for name in ("orders", "events", "changes")}
-    tx.execute(update(_BACKFILL).where(*here).values(counts))
-    forward = _BACKFILL.c.done_until < walk.done_until
-    tx.execute(update(_BACKFILL).where(*here, forward).values(done_until=walk.done_until))
+    here = {"ours": account_id, "walked": walk.feed}
+    tx.execute(_COUNT, {**here, **{f"more_{name}": getattr(recorded, name) for name in _COUNTED}})
+    tx.execute(_FORWARD, {**here, "walked_until": walk.done_until})

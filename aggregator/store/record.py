@@ -13,7 +13,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlmodel import col
 
 from aggregator.core.account import Account
@@ -52,6 +52,16 @@ from aggregator.store.tables import (
 )
 from aggregator.store.written import write
 
+_EPOCH = (
+    select(col(LeaseRow.epoch))
+    .where(col(LeaseRow.account_id) == bindparam("account_id"))
+    .with_for_update(read=True)
+)
+_IDS = select(table_of(FeedIdentityRow))
+_DRAWN = update(table_of(FeedIdentityRow))
+_ORDER, _FACT = table_of(OrderRow), table_of(FactRow)
+_ORDERS, _FACTS = select(_ORDER), select(_FACT)
+
 
 def record(
     tx: Connection,
@@ -75,8 +85,7 @@ def record(
 
 def fence(tx: Connection, account: Account, account_id: int, epoch: int) -> None:
     """Raise Fenced when another process has taken the account."""
-    lease = select(col(LeaseRow.epoch)).where(col(LeaseRow.account_id) == account_id)
-    if tx.execute(lease.with_for_update(read=True)).scalar() != epoch:
+    if tx.execute(_EPOCH, {"account_id": account_id}).scalar() != epoch:
         raise Fenced(f"account {account.name} was taken over by another process")
 
 
@@ -99,9 +108,10 @@ class Recording:
         self.door = Door(tx, account_id, findings.facts)
         fresh = [self._linked(fact) for fact in findings.facts if not self.door.knows(fact)]
         self.facts = sorted(fresh, key=stamp)
-        self.ids = tx.execute(select(table_of(FeedIdentityRow))).one()._asdict()
+        self.ids = tx.execute(_IDS).one()._asdict()
         self.ids_before = dict(self.ids)
-        self.covered = progress_rows.covered(tx, account_id)
+        self.runs = progress_rows.runs(tx, account_id)
+        self.covered = progress_rows.covered(self.runs)
         self.orders: dict[str, dict[str, Any]] = {}
         self.standings: dict[str, Standing] = {}
         self.accepted: set[str] = set()
@@ -137,7 +147,7 @@ class Recording:
         progress_rows.quarantine(self.tx, self.account_id, self.findings, given_up)
         if progress is not None:
             new_rows = self.ids["newest_seq"] != self.ids_before["newest_seq"]
-            progress_rows.advance(self.tx, self.account, self.account_id, progress, new_rows)
+            progress_rows.advance(self.tx, self.account, self.runs[progress.feed], progress, new_rows)
         self._count()
         return self.recorded()
 
@@ -156,7 +166,7 @@ class Recording:
     def _count(self) -> None:
         if self.ids != self.ids_before:
             counters = {name: value for name, value in self.ids.items() if name.startswith("newest_")}
-            self.tx.execute(update(FeedIdentityRow).values(counters))
+            self.tx.execute(_DRAWN, counters)
 
     def recorded(self) -> Recorded:
         """What this transaction adds."""
@@ -178,8 +188,7 @@ class Recording:
 
     def _know_orders(self) -> None:
         names = {order_id(self.account.name, fact.order) for fact in self.facts}
-        table = table_of(OrderRow)
-        for row in several(self.tx, select(table), table.c.order_id, names):
+        for row in several(self.tx, _ORDERS, _ORDER.c.order_id, names):
             self.orders[row.order_id] = row._asdict()
 
     def _row(self, fact: Fact) -> dict[str, Any]:
@@ -231,8 +240,7 @@ class Recording:
         """How these orders stand by all their facts; returns the facts."""
         known = {self.orders[name]["id"]: name for name in names if "id" in self.orders.get(name, {})}
         facts: dict[str, list[Fact]] = {}
-        table = table_of(FactRow)
-        for row in several(self.tx, select(table), table.c.order_pk, known):
+        for row in several(self.tx, _FACTS, _FACT.c.order_pk, known):
             name = known[row.order_pk]
             facts.setdefault(name, []).append(self._again(row, self.orders[name]))
         for name, told in facts.items():

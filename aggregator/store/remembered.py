@@ -17,6 +17,11 @@ from aggregator.store.tables import FactRow
 MOST = 2_000  # orders
 LARGEST = 50  # numbers of an order: a longer list is seldom told of, and takes much memory
 
+_FACT = table_of(FactRow)
+_COUNTED = select(
+    _FACT.c.order_pk, func.count().label("facts"), func.max(_FACT.c.id).label("newest")
+).group_by(_FACT.c.order_pk)
+
 
 class Kept(NamedTuple):
     """An order's standing, with how many facts it was folded from, the newest of them, and the words' version."""
@@ -48,10 +53,8 @@ class Remembered:
         """Those of these orders that are remembered as the database has them now."""
         with self._lock:
             here = {pk: kept for pk in orders if (kept := self._kept.get(pk)) and kept.version == version}
-        fact = table_of(FactRow)
-        count = select(fact.c.order_pk, func.count().label("facts"), func.max(fact.c.id).label("newest"))
         return {
             row.order_pk: here[row.order_pk]
-            for row in several(tx, count.group_by(fact.c.order_pk), fact.c.order_pk, here)
+            for row in several(tx, _COUNTED, _FACT.c.order_pk, here)
             if here[row.order_pk][1:3] == (row.facts, row.newest)
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, select, update
 from sqlmodel import col
 
 from aggregator.core.account import Account
@@ -40,6 +40,23 @@ GRACE = timedelta(hours=48)
 """How long an ended order is still read again: an Australian cutover can be given back."""
 FIRST_REFUSAL = timedelta(minutes=5)
 
+_ONE = select(1)
+_ACCOUNT, _FEED, _ORDER = table_of(AccountRow), table_of(FeedRow), table_of(OrderRow)
+_NAMED = _ACCOUNT.c.name == bindparam("account")
+_ACCOUNT_ID = select(_ACCOUNT.c.id).where(_NAMED)
+_PAUSED = select(_ACCOUNT.c.paused_reason, _ACCOUNT.c.paused_until).where(_NAMED)
+_MARKS = select(_FEED).join(_ACCOUNT).where(_NAMED)
+_AGENDA = select(_FEED, _ACCOUNT.c.name, _ACCOUNT.c.paused_until).join(_ACCOUNT)
+_IS_FINAL = and_(
+    _ORDER.c.state.in_([*TERMINAL]), _ORDER.c.mapping_basis.in_([*FINAL_BASES]), ~_ORDER.c.messaging_open
+)
+_TO_READ = (
+    select(_ORDER.c.provider_order_id, _ORDER.c.created_at)
+    .where(_ORDER.c.account_id == bindparam("account_id"), _ORDER.c.direction == bindparam("direction"))
+    .where(_ORDER.c.deleted_at.is_(None), ~_IS_FINAL | (_ORDER.c.ended_at > bindparam("recent")))
+    .order_by(_ORDER.c.id)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -71,6 +88,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.writer = engines.writer(engine)
         self.me = lease.holder()
         self.committed: Callable[[str], None] = lambda account: None
         """Told the account after each slice that was recorded."""
@@ -81,7 +99,7 @@ class Store:
         engines.close(self.engine)
 
     def _writing(self) -> AbstractContextManager[Connection]:
-        return engines.writing(self.engine)
+        return engines.writing(self.writer)
 
     # --- accounts and leases ----------------------------------------------------------------------------
 
@@ -150,7 +168,7 @@ class Store:
         return feed_id
 
     def _account_id(self, tx: Connection, name: str) -> int | None:
-        return tx.execute(select(col(AccountRow.id)).where(col(AccountRow.name) == name)).scalar()
+        return tx.execute(_ACCOUNT_ID, {"account": name}).scalar()
 
     def take(self, account: str, now: datetime) -> Lease | None:
         """Take an account over, or None while another living process holds it."""
@@ -199,35 +217,29 @@ class Store:
 
     def paused(self, account: str) -> tuple[str, datetime] | None:
         """Why and until when an account pauses, if it does."""
-        query = select(col(AccountRow.paused_reason), col(AccountRow.paused_until)).where(
-            col(AccountRow.name) == account
-        )
         with engines.translated(), self.engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_PAUSED, {"account": account}).one_or_none()
         return None if row is None or row.paused_until is None else (row.paused_reason, row.paused_until)
 
     # --- what stands ------------------------------------------------------------------------------------
 
     def marks(self, account: str) -> Mapping[str, Mark]:
         """What is remembered of each feed of an account."""
-        query = select(table_of(FeedRow)).join(table_of(AccountRow)).where(col(AccountRow.name) == account)
         with engines.translated(), self.engine.connect() as connection:
-            return {row.feed: progress.mark(row) for row in connection.execute(query)}
+            return {row.feed: progress.mark(row) for row in connection.execute(_MARKS, {"account": account})}
 
     def agenda(self) -> dict[str, tuple[dict[str, Mark], datetime | None]]:
         """For every account what is remembered of its feeds, and until when it pauses."""
         agenda: dict[str, tuple[dict[str, Mark], datetime | None]] = {}
-        columns = (table_of(FeedRow), col(AccountRow.name), col(AccountRow.paused_until))
-        query = select(*columns).join(table_of(AccountRow))
         with engines.translated(), self.engine.connect() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(_AGENDA):
                 agenda.setdefault(row.name, ({}, row.paused_until))[0][row.feed] = progress.mark(row)
         return agenda
 
     def probe(self) -> None:
         """Raise StoreError when the database does not answer."""
         with engines.translated(), self.engine.connect() as connection:
-            connection.execute(select(1))
+            connection.execute(_ONE)
 
     def shorten_wal(self) -> str | None:
         """Keep SQLite's write-ahead log short; returns what is wrong when a reader prevents that."""
@@ -251,20 +263,9 @@ class Store:
     ) -> tuple[tuple[str, ...], datetime | None]:
         """The provider's ids of the orders to read again, and the birth of the oldest: those that are open (for
         messaging too), ended a short while ago, or ended by a word that is not documented."""
-        final = (
-            col(OrderRow.state).in_([*TERMINAL])
-            & col(OrderRow.mapping_basis).in_([*FINAL_BASES])
-            & ~col(OrderRow.messaging_open)
-        )
-        recent = col(OrderRow.ended_at) > now - GRACE
-        query = (
-            select(col(OrderRow.provider_order_id), col(OrderRow.created_at))
-            .where(col(OrderRow.account_id) == held.account_id, col(OrderRow.direction) == direction)
-            .where(col(OrderRow.deleted_at).is_(None), ~final | recent)
-            .order_by(col(OrderRow.id))
-        )
+        here = {"account_id": held.account_id, "direction": direction, "recent": now - GRACE}
         with engines.translated(), self.engine.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_TO_READ, here).all()
         births = [row.created_at for row in rows if row.created_at is not None]
         return tuple(row.provider_order_id for row in rows), min(births) if births else None
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
-from sqlmodel import col
+from sqlalchemy import Connection, bindparam, delete, select
 
 from aggregator.core.due import backoff
 from aggregator.core.findings import Findings
@@ -18,6 +17,21 @@ PATIENCE = timedelta(hours=24)
 """How long an empty payload is asked for before it is given up and noted in quarantine."""
 FIRST_PAUSE = timedelta(seconds=30)
 KEY = ("account_id", "kind", "ref")
+
+_WANT, _ORDER = table_of(WantRow), table_of(OrderRow)
+_ALL = select(_WANT).where(_WANT.c.account_id == bindparam("account_id"))
+_OF_KIND = _ALL.where(_WANT.c.kind == bindparam("kind"))
+_PENDING = _ALL.order_by(_WANT.c.since, _WANT.c.ref)
+_DELETED_AT = select(_ORDER.c.deleted_at).where(_ORDER.c.order_id == bindparam("order_id"))
+_LISTED = {
+    direction: delete(_WANT).where(
+        _WANT.c.account_id == bindparam("account_id"),
+        _WANT.c.kind == Part.ORDER,
+        _WANT.c.ref.startswith(f"{direction}/", autoescape=True),
+        _WANT.c.since <= bindparam("started_at"),
+    )
+    for direction in Direction
+}
 
 Key = tuple[str, str]
 
@@ -32,10 +46,8 @@ class Pending:
         self.rows: dict[Key, dict[str, Any]] = {}
         self.gone: set[Key] = set()
         self.changed: set[Key] = set()
-        table = table_of(WantRow)
         for kind, refs in _touched(findings).items():
-            here = select(table).where(table.c.account_id == account_id, table.c.kind == kind)
-            for row in several(tx, here, table.c.ref, refs):
+            for row in several(tx, _OF_KIND, _WANT.c.ref, refs, account_id=account_id, kind=kind):
                 self.rows[row.kind, row.ref] = row._asdict()
 
     def settle(
@@ -117,8 +129,7 @@ class Pending:
         return tuple(given_up)
 
     def _is_gone(self, order_id: str) -> bool:
-        here = col(OrderRow.order_id) == order_id
-        return self.tx.execute(select(col(OrderRow.deleted_at)).where(here)).scalar() is not None
+        return self.tx.execute(_DELETED_AT, {"order_id": order_id}).scalar() is not None
 
     def _write(self) -> None:
         gone = [
@@ -166,21 +177,13 @@ def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[s
 
 def listed(tx: Connection, account_id: int, direction: Direction, started_at: datetime) -> None:
     """A complete listing has shown every order of a direction: wants older than its start are answered."""
-    tx.execute(
-        delete(WantRow).where(
-            col(WantRow.account_id) == account_id,
-            col(WantRow.kind) == Part.ORDER,
-            col(WantRow.ref).startswith(f"{direction}/", autoescape=True),
-            col(WantRow.since) <= started_at,
-        )
-    )
+    tx.execute(_LISTED[direction], {"account_id": account_id, "started_at": started_at})
 
 
 def pending(tx: Connection, account_id: int, now: datetime | None) -> tuple[Want, ...]:
     """The wants whose pause is over at `now` (all of them, when it is None), oldest first."""
-    query = select(table_of(WantRow)).where(col(WantRow.account_id) == account_id)
     wants = []
-    for row in tx.execute(query.order_by(col(WantRow.since), col(WantRow.ref))):
+    for row in tx.execute(_PENDING, {"account_id": account_id}):
         if now is not None and row.not_before is not None and row.not_before > now:
             continue
         head, id = row.ref.split("/", 1)
