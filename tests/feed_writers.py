@@ -32,14 +32,14 @@ DRAWN = ("newest_seq", "newest_fact", "newest_event", "newest_order")
 @contextmanager
 def unlocked(engine: Engine, lock: int = 0) -> Iterator[Connection]:
     """A writing transaction as it would be without the advisory lock."""
-    with engines.translated(), engine.execution_options(writes=True).begin() as tx:
+    with engines.translated(), engine.begin() as tx:
         yield tx
 
 
 @contextmanager
 def deferred(engine: Engine, lock: int = 0) -> Iterator[Connection]:
     """A writing transaction as SQLite's driver would begin it."""
-    with engines.translated(), engine.execution_options(writes=False).begin() as tx:
+    with engines.translated(), engine.begin() as tx:
         yield tx
 
 

@@ -22,8 +22,8 @@ Simulate = Callable[..., Running]
 DAY = 86_400
 QUICK = "tick_s=0.2, rest_s=0.3, renew_s=0.5"
 IMPATIENT = """
-from aggregator.store import engine
-engine.BUSY_MS = 100
+from aggregator.store import sqlite
+sqlite.BUSY_MS = 100
 """
 FULL = """
 import os

@@ -6,34 +6,26 @@ durability. Postgres: everything lives in a schema of ours, found by the search 
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
     URL,
     Connection,
-    Date,
-    DateTime,
-    Dialect,
     Engine,
     NullPool,
     create_engine,
-    event,
     make_url,
     text,
 )
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
-from sqlalchemy.ext.compiler import compiles
-from sqlmodel.sql.sqltypes import UTCDateTime
 
 from aggregator.errors import ConfigError, StoreError
+from aggregator.store import sqlite
 
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
-BUSY_MS = 10_000
 UNANSWERED: dict[str, int] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -48,21 +40,6 @@ VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value 
 
 class Unstorable(StoreError):
     """The database cannot hold a value it was given; trying again would not help."""
-
-
-class Instant(sqlite.DATETIME):
-    """Instants are stored in SQLite as the views show them, so that a reader's filter can use an index."""
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
-        """UTC → `YYYY-MM-DDTHH:MM:SS.ffffffZ`."""
-        return lambda at: at and at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-@compiles(UTCDateTime, "sqlite")
-@compiles(Date, "sqlite")
-def text_column(kind: object, compiler: object, **_: object) -> str:
-    """Columns of times are text: SQLite takes `'2026'` for a number when it compares it with another kind."""
-    return "TEXT"
 
 
 def user_of(url: str) -> str | None:
@@ -98,62 +75,25 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
 
 
 def _sqlite(path: str, read_only: bool) -> Engine:
-    if read_only:
-        # No connection outlives its question: one that idles would keep a writer from leaving WAL mode, and
-        # would go on reading a file that has been replaced.
-        uri = Path(path).absolute().as_uri()
-        url = URL.create("sqlite", database=uri, query={"mode": "ro", "uri": "true"})
-        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
-    else:
-        engine = create_engine(URL.create("sqlite", database=path), hide_parameters=True)
-        _never_made_anew(engine, path)
-    engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: Instant}
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        connection.execute("PRAGMA foreign_keys=ON")
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _never_made_anew(engine: Engine, path: str) -> None:
-    """A file that was there is opened again, never created: one that is taken away under a running process must
-    not leave an empty one in its place."""
-    opened = False
-
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Dialect, _: object, where: list[Any], how: dict[str, Any]) -> None:
-        if opened:
-            where[0], how["uri"] = f"{Path(path).absolute().as_uri()}?mode=rw", True
-
-    @event.listens_for(engine, "connect")
-    def connected(*_: object) -> None:
-        nonlocal opened
-        opened = True
+    if not read_only:
+        return create_engine(URL.create(sqlite.NAME, database=path), hide_parameters=True)
+    # No connection outlives its question: one that idles would keep a writer from leaving WAL mode, and would go
+    # on reading a file that has been replaced.
+    uri = Path(path).absolute().as_uri()
+    url = URL.create(sqlite.NAME, database=uri, query={"mode": "ro", "uri": "true"})
+    return create_engine(url, poolclass=NullPool, hide_parameters=True)
 
 
 @contextmanager
 def writing(engine: Engine, lock: int = WRITER_LOCK) -> Iterator[Connection]:
     """One transaction of a writer. Writers follow one another, so ids and `seq` are drawn in commit order."""
-    with translated(), writer(engine).begin() as tx:
-        if tx.dialect.name == "postgresql":
-            tx.execute(_LOCK, {"key": lock})
-        yield tx
-
-
-def writer(engine: Engine) -> Engine:
-    """The same engine, for transactions that write."""
-    return engine if engine.get_execution_options().get("writes") else engine.execution_options(writes=True)
+    with translated(), engine.connect() as tx:
+        if tx.dialect.name == "sqlite":
+            tx.info[sqlite.BEGIN] = "BEGIN IMMEDIATE"
+        with tx.begin():
+            if tx.dialect.name == "postgresql":
+                tx.execute(_LOCK, {"key": lock})
+            yield tx
 
 
 @contextmanager
@@ -212,7 +152,7 @@ def copy(engine: Engine, target: Path) -> None:
         mode = source.stat().st_mode & 0o777
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
-            reader.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            reader.execute(f"PRAGMA busy_timeout={sqlite.BUSY_MS}")
             reader.execute("VACUUM INTO ?", (str(unfinished),))
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())

@@ -88,7 +88,6 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.writer = engines.writer(engine)
         self.me = lease.holder()
         self.committed: Callable[[str], None] = lambda account: None
         """Told the account after each slice that was recorded."""
@@ -99,7 +98,7 @@ class Store:
         engines.close(self.engine)
 
     def _writing(self) -> AbstractContextManager[Connection]:
-        return engines.writing(self.writer)
+        return engines.writing(self.engine)
 
     # --- accounts and leases ----------------------------------------------------------------------------
 
