@@ -46,7 +46,7 @@ class Store(Protocol[L]):
 
     def marks(self, account: str) -> Mapping[str, Mark]: ...
     def wants(self, held: L, now: datetime | None) -> tuple[Want, ...]: ...
-    def list_again(self, held: L, direction: Direction) -> bool: ...
+    def lists_owed(self, held: L) -> Set[Direction]: ...
     def open_orders(
         self, held: L, direction: Direction, now: datetime
     ) -> tuple[tuple[str, ...], datetime | None]: ...
@@ -245,8 +245,9 @@ class Polling:
         an order lack a number that another one in the list may have."""
         listed = set(polled)
         for turn in range(ROUNDS):
-            pending = self.store.wants(self.held, self.clock())
-            here = [feed for feed in self.account.feeds.values() if self._to_list(feed, listed, pending)]
+            pending, owed = self.store.wants(self.held, self.clock()), self.store.lists_owed(self.held)
+            lists = [feed for feed in self.account.feeds.values() if feed.defaults.kind is FeedKind.LISTING]
+            here = [feed for feed in lists if feed.enabled and self._to_list(feed, listed, pending, owed)]
             if not here and (turn or not pending):
                 return
             for feed in here:
@@ -260,14 +261,12 @@ class Polling:
             if pending:
                 yield self._ask_for(pending)
 
-    def _to_list(self, feed: Feed, listed: Set[str], pending: Sequence[Want]) -> bool:
+    def _to_list(self, feed: Feed, listed: Set[str], pending: Sequence[Want], owed: Set[Direction]) -> bool:
         """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
-        if feed.defaults.kind is not FeedKind.LISTING or not feed.enabled:
-            return False
-        if not self._fails(feed) and self.store.list_again(self.held, feed.defaults.direction):
+        if feed.defaults.direction in owed and not self._fails(feed):
             return True
-        owed = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
-        return feed.name not in listed and owed > max(1, self.mark(feed.name).pages)
+        asked = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
+        return feed.name not in listed and asked > max(1, self.mark(feed.name).pages)
 
     def _fails(self, feed: Feed) -> bool:
         """Whether the feed's last poll, this one or an earlier one, did not come to its end."""

@@ -89,8 +89,8 @@ class Spied:
     def wants(self, held: Lease, now: datetime | None) -> Any:
         return self.store.wants(held, now)
 
-    def list_again(self, *arguments: Any) -> bool:
-        return self.store.list_again(*arguments)
+    def lists_owed(self, *arguments: Any) -> Any:
+        return self.store.lists_owed(*arguments)
 
     def open_orders(self, *arguments: Any) -> Any:
         return self.store.open_orders(*arguments)

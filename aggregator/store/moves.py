@@ -41,12 +41,16 @@ _OWED = {
     for direction in Direction
 }
 # The few numbers first: as a join, SQLite would begin with every order of the account, at each poll.
-_NEWEST_OPEN = select(func.max(_NUMBER.c.unsettled_at)).where(
-    _NUMBER.c.unsettled_at.is_not(None),
-    select(_ORDER.c.id)
+_DIRECTION = (
+    select(_ORDER.c.direction)
     .where(_ORDER.c.id == _NUMBER.c.order_pk, _ORDER.c.account_id == bindparam("account_id"))
-    .where(_ORDER.c.direction == bindparam("direction"))
-    .exists(),
+    .scalar_subquery()
+    .label("direction")
+)
+_NEWEST_OPEN = (
+    select(_DIRECTION, func.max(_NUMBER.c.unsettled_at).label("newest"))
+    .where(_NUMBER.c.unsettled_at.is_not(None))
+    .group_by("direction")
 )
 _LISTED_AT = select(func.max(_FEED.c.last_complete_at)).where(
     _FEED.c.account_id == bindparam("account_id"), _FEED.c.covers == bindparam("direction")
@@ -252,13 +256,14 @@ class Moves:
         return self.tx.execute(_OWED[direction], {"account_id": self.account_id}).first() is not None
 
 
-def are_open(tx: Connection, account_id: int, direction: Direction) -> bool:
-    """Whether a number came or went since the last complete list of its direction, so that the next tells more."""
-    newest = tx.execute(_NEWEST_OPEN, {"account_id": account_id, "direction": direction}).scalar()
-    if newest is None:
-        return False
-    listed = listed_at(tx, account_id, direction)
-    return listed is None or newest > listed
+def open_in(tx: Connection, account_id: int) -> set[Direction]:
+    """The directions of which a number came or went since the last complete list, so that the next tells more."""
+    found = set()
+    for row in tx.execute(_NEWEST_OPEN, {"account_id": account_id}).all():
+        listed = row.direction and listed_at(tx, account_id, row.direction)
+        if row.direction and (listed is None or row.newest > listed):
+            found.add(Direction(row.direction))
+    return found
 
 
 def listed_at(tx: Connection, account_id: int, direction: Direction) -> datetime | None:

@@ -1,7 +1,7 @@
 """The store as the poller sees it: what stands, what is wanted, and one way to record."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -249,13 +249,11 @@ class Store:
         with engines.translated(), self.engine.connect() as connection:
             return wanted.pending(connection, held.account_id, now)
 
-    def list_again(self, held: Lease, direction: Direction) -> bool:
-        """Whether only another whole list tells what is open: an order that the last one lacked, or a number that
-        came or went since."""
+    def lists_owed(self, held: Lease) -> Set[Direction]:
+        """The directions of which only another whole list tells what is open: an order that the last one lacked,
+        or a number that came or went since."""
         with engines.translated(), self.engine.connect() as connection:
-            return moves.are_open(connection, held.account_id, direction) or absence.is_open(
-                connection, held.account_id, direction
-            )
+            return moves.open_in(connection, held.account_id) | absence.open_in(connection, held.account_id)
 
     def open_orders(
         self, held: Lease, direction: Direction, now: datetime
