@@ -16,7 +16,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from aggregator import __version__
 from aggregator.core.account import Auth
 from aggregator.core.model import Page, Request
 from aggregator.core.replies import http_date, refusal, reset, retry_after
+from aggregator.deadlines import Deadlines
 from aggregator.errors import AccessDenied, ConfigError, FetchError, RateLimited, Refused, Stopped
 
 CONNECT_S, READ_S, TOTAL_S = 5.0, 10.0, 30.0
@@ -39,6 +40,7 @@ DEFAULT_LIMIT = timedelta(seconds=30)
 PASSING = frozenset({408, 500, 502, 503, 504})
 BROKEN = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 
+_deadlines = Deadlines()
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%:@!$&'()*+,;=-]+)+")
 
 
@@ -212,10 +214,8 @@ class Fetcher:
         """One request and its reply, all of it within the total deadline."""
         url, body = f"{self._base}{request.path}", bytearray()
         options = {"trace": self._sockets.watch}
-        timer = threading.Timer(self._total_s, self._sockets.cut, (self._sockets.turn(),))
-        timer.daemon = True
-        timer.start()
-        try:
+        cut = partial(self._sockets.cut, self._sockets.turn())
+        with _deadlines.within(self._total_s, cut):
             if self._closed.is_set():
                 raise Stopped
             with self._client.stream(
@@ -233,8 +233,6 @@ class Fetcher:
                 if self._sockets.was_cut:  # without a length, a cut body looks like a whole one
                     raise httpx.ReadTimeout("cut")
                 return reply.status_code, reply.headers, bytes(body)
-        finally:
-            timer.cancel()
 
     def _sleep(self, seconds: float) -> None:
         self._wait(seconds)

@@ -25,7 +25,8 @@ MAY = {
     "metrics": "core",
     "health": "config errors",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
-    "fetch": "config core errors",
+    "deadlines": "",
+    "fetch": "config core deadlines errors",
     "store": "config core errors",
     "publish": "config core errors",
     "accounts": "adapter config core credentials errors fetch providers",

@@ -13,7 +13,7 @@ import random
 import selectors
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -141,6 +141,13 @@ class Loop(asyncio.SelectorEventLoop):
         self.close()
 
 
+class _NoDeadlines:
+    """In place of a thread that watches real time."""
+
+    def within(self, *_: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 class _Quiet:
     """In place of threads that only watch real time."""
 
@@ -149,8 +156,6 @@ class _Quiet:
     def __init__(self, *_: object, **__: object) -> None: ...
 
     def start(self) -> None: ...
-
-    def cancel(self) -> None: ...
 
     def join(self) -> None: ...
 
@@ -172,7 +177,7 @@ def virtual(time: Callable[[], Time], alive: Mapping[int, str]) -> Iterator[None
         def now(cls, tz: tzinfo | None = None) -> Any:
             return time().wall().astimezone(tz or UTC)
 
-    threads: Mapping[str, Any] = {**vars(threading), "Timer": _Quiet, "Thread": _Quiet}
+    threads: Mapping[str, Any] = {**vars(threading), "Thread": _Quiet}
     with ExitStack() as patches:
         for module in (
             apscheduler.schedulers.base,
@@ -186,7 +191,7 @@ def virtual(time: Callable[[], Time], alive: Mapping[int, str]) -> Iterator[None
         clock = SimpleNamespace(monotonic=lambda: time().mono)
         patches.enter_context(patch.object(daemon, "time", clock))
         patches.enter_context(patch.object(daemon, "ThreadPoolExecutor", _NoPool))
-        patches.enter_context(patch.object(fetch, "threading", SimpleNamespace(**threads)))
+        patches.enter_context(patch.object(fetch, "_deadlines", _NoDeadlines()))
         patches.enter_context(patch.object(once, "threading", SimpleNamespace(**threads)))
         patches.enter_context(patch.object(lease, "_place", lambda: HOST))
         patches.enter_context(patch.object(lease, "started", lambda pid: alive.get(pid, "")))
