@@ -970,6 +970,20 @@ def test_numbers_of_other_orders_are_left_alone_when_the_filter_is_ignored() -> 
     assert none.facts == () and none.items == 1
 
 
+def test_a_number_of_two_orders_counts_for_both_when_the_filter_is_ignored() -> None:
+    """An order that was refused may stand beside the one that followed it (seed 2140)."""
+    (line,) = lines(1, porting_order_id=ORDER)
+    pages = {"1": line, "2": {**line, "porting_order_id": OTHER}}
+
+    def fetch(request: Request) -> Page:
+        number = request.param("page[number]") or "1"
+        meta = {"page_number": int(number), "total_pages": 2, "total_results": 2}
+        return replied(request, json.dumps({"data": [pages[number]], "meta": meta}))
+
+    found = sweep(MAIN, Orders(Direction.PORT_IN, (ORDER,), Part.NUMBERS), fetch)
+    assert found.complete and found.came == 2 and not found.short
+
+
 @pytest.mark.parametrize(
     ("said", "author"),
     [

@@ -154,10 +154,13 @@ def _sifted(
     return tuple(good), tuple(skipped), unread
 
 
-def named(items: Sequence[Any], name: str) -> frozenset[str]:
-    """The ids of what a page brought, readable or not."""
-    found = (item.get(name) for item in items if isinstance(item, dict))
-    return frozenset(ref for ref in found if isinstance(ref, str) and ref)
+def named(items: Sequence[Any], name: str, *within: str) -> frozenset[str]:
+    """The ids of what a page brought, readable or not; an id that is not unique is told with what it is `within`."""
+    return frozenset(
+        "/".join((ref, *(str(item.get(field)) for field in within)))
+        for item in items
+        if isinstance(item, dict) and isinstance(ref := item.get(name), str) and ref
+    )
 
 
 def _object(item: object, name: str) -> dict[str, Any]:

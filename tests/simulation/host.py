@@ -121,8 +121,6 @@ class Host:
             self._hang_up(self.main)
             shutil.copyfile(self.path, self._template)
             self._remove()
-        gc.collect()
-        gc.freeze()
 
     @property
     def path(self) -> Path:
@@ -163,6 +161,9 @@ class Host:
 
     def begin(self, rng: random.Random) -> None:
         """A new life, with an empty database."""
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # so that each death looks through what this life has made, not through the whole program
         self.rng = rng
         self.pids = 100
         self.alive.clear()

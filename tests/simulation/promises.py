@@ -124,11 +124,14 @@ class Promises:
         self.excused |= {event.id for event in self._listed(feed)} - self._ids(db, feed)
 
     def forgotten(self, db: Connection) -> None:
-        """The disk has lost the newest commits, which no durability can help: readers begin again from here."""
+        """The disk has lost the newest commits, which no durability can help: readers begin again from here. What
+        lay before a cursor that it lost is read anew, and from a provider that may lie by then."""
         (newest,), *_ = _all(db, "select coalesce(max(seq), 0) from change")
         self.seen = [row for row in self.seen if row[0] <= newest]
         self.swept.clear()
         self.cursors.clear()
+        left = {row[:2]: row[2] or "" for row in _all(db, "select account, feed, cursor_at from v1_feeds")}
+        self.known = {at: since for at, since in self.known.items() if at[2] <= left.get(at[:2], "")}
 
     def _stored(self, promise: str, db: Connection, feed: Cursor, visible: datetime, upto: datetime) -> None:
         if feed[1] not in FEEDS:

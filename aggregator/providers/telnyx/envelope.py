@@ -28,7 +28,7 @@ Said = tuple[Fact, tuple[Want, ...]]
 
 
 def listed(
-    page: Page, read: Callable[[Item], Iterable[Said | Skipped]], keep: Any, name: str = "id"
+    page: Page, read: Callable[[Item], Iterable[Said | Skipped]], keep: Any, name: str = "id", *within: str
 ) -> Reading:
     """A page of a list. It is over when its last page is reached or nothing came at all; an empty page
     while the provider counts more than came is no end."""
@@ -45,7 +45,7 @@ def listed(
         _reading(said, skipped),
         next=() if over else (following(page.request, here + 1, received),),
         total=total,
-        ids=named(items, name),
+        ids=named(items, name, *within),
         items=len(items),
         done=over and not contradicted,
         more=not over,

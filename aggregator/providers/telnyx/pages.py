@@ -87,7 +87,7 @@ def _numbers(page: Page) -> Reading:
         )
         return ((fact, ()),)
 
-    reading = envelope.listed(page, said, orders.NUMBER, "phone_number")
+    reading = envelope.listed(page, said, orders.NUMBER, "phone_number", "porting_order_id")
     return replace(reading, facts=_joined(reading.facts))
 
 
