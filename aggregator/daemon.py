@@ -285,7 +285,9 @@ class Daemon:
             if known is None:
                 log.warning("account.failing", account=polled.account, error=trouble, verdict=polled.verdict)
         level = log.info if recorded.changes or recorded.events else log.debug
-        level("poll.done", account=polled.account, events=recorded.events, changes=recorded.changes)
+        drift = sum(outcome.drift for outcome in polled.outcomes)
+        told = {"events": recorded.events, "changes": recorded.changes}
+        level("poll.done", account=polled.account, **told, **({"drift": drift} if drift else {}))
         failing = f", failing: {', '.join(sorted(self.failing))}" if self.failing else ""
         self.notifier.status(
             f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"

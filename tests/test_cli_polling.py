@@ -81,6 +81,17 @@ def test_a_poll_brings_everything_and_a_second_one_changes_nothing(
     assert ran(config, "poll", "--due") == (0, "", "")
 
 
+def test_a_list_that_grows_while_it_is_read_is_whole_and_says_by_how_much(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    sim = simulate("--orders", "60", "--speed", "0", "--days", "60")
+    sim.advance(30 * 86_400)
+    sim.set_faults(telnyx_clamp=3, drift=1.0)
+    _, out, _ = ran(configured(tmp_path, sim), "poll", "telnyx-main", "--json")
+    feeds = {feed["feed"]: feed for feed in map(json.loads, out.splitlines())}
+    assert feeds["porting_orders"]["outcome"] == "complete" and feeds["porting_orders"]["drift"] > 0
+
+
 def test_the_exit_code_tells_how_it_went(simulate: Simulate, tmp_path: Path) -> None:
     sim = simulate("--orders", "3", "--speed", "0", "--require-auth")
     config = configured(tmp_path, sim)

@@ -201,6 +201,7 @@ def polled(outcomes: Sequence[tuple[str, "Outcome"]], as_json: bool) -> None:
             "events": outcome.recorded.events,
             "changes": outcome.recorded.changes,
             "set_aside": outcome.recorded.skipped,
+            "drift": outcome.drift,
             "error": str(outcome.error) if outcome.error else None,
         }
         for account, outcome in outcomes
