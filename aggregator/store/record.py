@@ -383,6 +383,7 @@ class Recording:
         """The order's row, with an id of its own from the first fact on."""
         row = self.orders.setdefault(name, {})
         if "id" not in row:
+            self.rows.born.add(name)
             row.update(
                 read_before=None,
                 id=self._draw("newest_order"),
