@@ -6,7 +6,9 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
-from operator import attrgetter, itemgetter
+from functools import lru_cache
+from itertools import compress
+from operator import attrgetter, itemgetter, ne
 from typing import Any, TypeAlias
 
 from aggregator.core.fold import said_of_order, stamp
@@ -112,8 +114,8 @@ def _moved(
     told: datetime | None,
     late: bool = False,
 ) -> Iterator[Change]:
-    moved = [(name, old, new) for name, old, new in zip(names, before, after, strict=True) if old != new]
-    state_moved = any(name == "state" for name, _, _ in moved)
+    moved = [*compress(zip(names, before, after, strict=True), map(ne, before, after))]
+    state_moved = "state" in [name for name, _, _ in moved]
     for name, old, new in moved:
         step = (State(str(old)), State(str(new))) if name == "state" and old and new else None
         yield Change(
@@ -124,8 +126,8 @@ def _moved(
             number_key,
             told,
             late,
-            regression=step is not None and is_regression(*step),
-            unexpected=step is not None and not is_expected(*step),
+            step is not None and is_regression(*step),
+            step is not None and not is_expected(*step),
         )
 
 
@@ -205,13 +207,16 @@ def is_late(before: Standing | None, because: Fact) -> bool:
     """Whether a fact is older than what stood for a facet whose history it tells."""
     if before is None:
         return False
-    stood = [before.told.trails.get(name) for name, _ in said_of_order(because) if name in _ORDER_HISTORY]
+    at, trails = stamp(because), before.told.trails
+    later = [name for name in _ORDER_HISTORY if (trail := trails.get(name)) and at < trail[-1][0]]
+    if later and any(name in later for name, _ in said_of_order(because)):
+        return True
     for said in because.numbers.numbers if because.numbers else ():
         known = before.told.numbers.get(said.key)
-        if known is not None and said.status is not NOT_TOLD:
-            stood.append(known.trails.get("status"))
-    at = stamp(because)
-    return any(at < trail[-1][0] for trail in stood if trail)
+        trail = known.trails.get("status") if known and said.status is not NOT_TOLD else None
+        if trail and at < trail[-1][0]:
+            return True
+    return False
 
 
 # --- values as text -------------------------------------------------------------------------------------
@@ -224,16 +229,21 @@ def as_text(value: Value) -> str | None:
     ('true', '["a","b"]', '2026-05-01')
     """
     if value is None or isinstance(value, str):
-        return value
+        return value and str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+        return _instant(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
         return _compact(sorted(value))
     return str(value)
+
+
+@lru_cache(maxsize=4_096)
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _json(columns: Mapping[str, Value]) -> str:

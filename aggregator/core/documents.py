@@ -7,6 +7,7 @@ from typing import Any
 from aggregator.core.account import KeepTree
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_ABSENT = object()
 FREE_TEXT = frozenset({"description", "reason", "rejection_reason"})
 SECRET_WORD = r"(?<![a-z])(?:pin|passcode|password|account|acct)s?(?![a-z])"
 SECRET_DIGITS = re.compile(rf"(?i)({SECRET_WORD}\D{{0,20}}?)([a-z]*\d[\w-]*(?:[ .]\d[\w-]*)*)")
@@ -38,7 +39,13 @@ def cut(item: object, tree: KeepTree) -> object:
     if isinstance(item, list):
         return [cut(entry, tree) for entry in item]
     if isinstance(item, dict):
-        return {name: _kept(name, item[name], branch) for name, branch in tree.items() if name in item}
+        return {
+            name: value
+            if isinstance(value, str) and not branch and name not in FREE_TEXT
+            else _kept(name, value, branch)
+            for name, branch in tree.items()
+            if (value := item.get(name, _ABSENT)) is not _ABSENT
+        }
     return None if tree else item
 
 

@@ -94,7 +94,7 @@ class _Facets:
         kept: frozenset[str],
     ) -> None:
         self.facets = dict(facets)
-        self.frozen = dict(trails)
+        self.frozen = trails
         self.trails: dict[str, list[tuple[Stamp, Any]]] = {}
         self.kept = kept
 
@@ -112,7 +112,8 @@ class _Facets:
 
     def told(self) -> tuple[Mapping[str, tuple[Stamp, object]], Mapping[str, Trail[Any]]]:
         """Both, to be kept."""
-        return self.facets, {**self.frozen, **{name: tuple(trail) for name, trail in self.trails.items()}}
+        added = {name: tuple(trail) for name, trail in self.trails.items()}
+        return self.facets, {**self.frozen, **added} if added else self.frozen
 
 
 def insert(trail: list[tuple[Stamp, Any]], at: Stamp, value: object) -> None:
@@ -129,16 +130,15 @@ class _Draft:
         self.before = told
         self.order = _Facets(told.facets, told.trails, ORDER_TRAILS)
         self.numbers: dict[str, tuple[Stamp, Stamp, _Facets]] = {}
-        self.comments = set(told.comments)
-        self.documents = set(told.documents)
+        self.comments, self.documents = told.comments, told.documents
 
     def add(self, fact: Fact) -> None:
         at = stamp(fact)
         self.order.add(at, said_of_order(fact))
         if fact.comment is not None:
-            self.comments.add(fact.comment.id)
+            self.comments |= {fact.comment.id}
         if fact.documents_changed:
-            self.documents.add(fact.source_id)
+            self.documents |= {fact.source_id}
         for said in fact.numbers.numbers if fact.numbers else ():
             first, last, facets = self._number(said.key, at)
             facets.add(at, said_of_number(said))
@@ -154,12 +154,13 @@ class _Draft:
         return told.first, told.last, _Facets(told.facets, told.trails, NUMBER_TRAILS)
 
     def told(self) -> Told:
-        numbers = dict(self.before.numbers)
-        for key, (first, last, facets) in self.numbers.items():
-            numbers[key] = NumberTold(first, last, *facets.told())
+        spoken_of = {
+            key: NumberTold(first, last, *facets.told())
+            for key, (first, last, facets) in self.numbers.items()
+        }
         return Told(
             *self.order.told(),
-            numbers if self.numbers else self.before.numbers,
-            frozenset(self.comments),
-            frozenset(self.documents),
+            {**self.before.numbers, **spoken_of} if spoken_of else self.before.numbers,
+            self.comments,
+            self.documents,
         )

@@ -94,17 +94,19 @@ def _shadow(exact: dict[tuple[Vocabulary, str], Meaning], vocabulary: Vocabulary
 
 def normalise(fact: Fact, words: Words) -> Fact:
     """The same fact with our words beside the provider's; what has no entry becomes `unknown`."""
-    status = fact.status and meant(fact.status, _status_words(fact.order.direction), words)
-    messaging = fact.messaging and _word(fact.messaging, Vocabulary.MESSAGING, words)
-    activation = fact.activation and _word(fact.activation, Vocabulary.ACTIVATION, words)
-    task = fact.task and replace(fact.task, status=_word(fact.task.status, fact.task.kind, words))
-    numbers = fact.numbers and replace(
-        fact.numbers,
-        numbers=tuple(_number(said, fact.order.direction, words) for said in fact.numbers.numbers),
-    )
-    return replace(
-        fact, status=status, messaging=messaging, activation=activation, numbers=numbers, task=task
-    )
+    said: dict[str, Any] = {}
+    if fact.status:
+        said["status"] = meant(fact.status, _status_words(fact.order.direction), words)
+    if fact.messaging:
+        said["messaging"] = _word(fact.messaging, Vocabulary.MESSAGING, words)
+    if fact.activation:
+        said["activation"] = _word(fact.activation, Vocabulary.ACTIVATION, words)
+    if fact.task:
+        said["task"] = replace(fact.task, status=_word(fact.task.status, fact.task.kind, words))
+    if fact.numbers:
+        numbers = (_number(one, fact.order.direction, words) for one in fact.numbers.numbers)
+        said["numbers"] = type(fact.numbers)(tuple(numbers))
+    return replace(fact, **said) if said else fact
 
 
 def _status_words(direction: Direction) -> Vocabulary:
@@ -138,10 +140,11 @@ def _number(said: NumberSaid, direction: Direction, words: Words) -> NumberSaid:
         key, e164 = said.key, None
     else:
         key, e164 = number(said.key or said.raw, words.region)
+    status = said.status
+    if status is not NOT_TOLD:
+        status = meant(status, _status_words(direction), words)
     side: dict[str, Any] = {name: _word(word, vocabulary, words) for name, word, vocabulary in _side(said)}
-    if said.status is not NOT_TOLD:
-        side["status"] = meant(said.status, _status_words(direction), words)
-    return replace(said, key=key, e164=e164, **side)
+    return NumberSaid(said.raw, status, key=key, e164=e164, **side)
 
 
 def _side(said: NumberSaid) -> Iterator[tuple[str, Word, Vocabulary]]:

@@ -29,6 +29,7 @@ MAX_DEPTH = 32  # of a page; the deepest published one has eight levels
 MAX_VALUES = 400_000  # of a page: as many as its longest body holds when each takes the room of a real field
 MAX_ITEMS = 10_000  # of a page; the largest that we ask for has 500
 MAX_SKIPPED = 1_000  # so many that cannot be read are no single bad ones
+NESTED = frozenset({dict, list})
 SCRUBBED = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -49,16 +50,14 @@ def json_object(page: Page) -> dict[str, Any]:
 def loads(body: bytes, where: str) -> Any:
     """JSON read with our limits; see `json_object`."""
     try:
-        if (
-            sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES
-        ):  # small values swell to fifty times their text
-            raise ValueError("too many values")
+        if len(body) - len(body.translate(None, b",[{")) > MAX_VALUES:
+            raise ValueError("too many values")  # small values swell to fifty times their text
         text = body.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
         _shallow(value)
     except (ValueError, RecursionError) as error:
         raise PageChanged(f"{where}: not JSON ({type(error).__name__})") from error
-    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+    if "\\" in text and ("\\u0000" in text or "\\ud" in text or "\\uD" in text):
         return _scrubbed(value)
     return value
 
@@ -84,7 +83,7 @@ def _shallow(value: Any) -> None:
     level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
         inside = chain.from_iterable(o.values() if isinstance(o, dict) else o for o in level)
-        level = [entry for entry in inside if isinstance(entry, dict | list)]
+        level = [entry for entry in inside if type(entry) in NESTED]
         if not level:
             return
     raise ValueError("too deep")
@@ -191,9 +190,9 @@ def get(item: Json, name: str, kind: type[T]) -> T:
 def text(item: Json, name: str) -> str | None:
     """A text field that may be missing, null or empty; a bare number is read as its digits."""
     value = item.get(name)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, bool) or not isinstance(value, int):
         raise PageChanged(f"{name}: not a text but {_kind(value)}")
     return str(value)
 
@@ -257,6 +256,8 @@ def moment_of(value: object) -> datetime:
     """
     if isinstance(value, str) and not value.isdigit():
         at = datetime.fromisoformat(value)
+        if at.tzinfo is UTC:
+            return at
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("not a time")

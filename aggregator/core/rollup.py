@@ -4,7 +4,6 @@ Nothing is counted step by step: every figure is computed from the whole trail, 
 it belongs.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -153,8 +152,7 @@ def _first(
 
 def _cycles(runs: Sequence[Run]) -> int:
     back = (State.WITH_PROVIDER, State.WITH_CARRIER)
-    pairs = pairwise(run.state for run in runs)
-    return sum(before is State.EXCEPTION and after in back for before, after in pairs)
+    return sum([before.state is State.EXCEPTION and after.state in back for before, after in pairwise(runs)])
 
 
 def _foc_changes(trail: Trail[Moment | None]) -> int:
@@ -286,24 +284,24 @@ def _word(number: NumberTold, facet: str) -> Word:
 
 def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:
     current = [number for number in numbers.values() if number.is_current]
-    states = Counter(State(number.state) for number in current) if current else Counter()
-    rollup = rolled_up(states)
+    states = [State(number.state) for number in current]
+    rollup = rolled_up(states) if states else None
     total = _total(told, len(current))
-    if not any(number.own for number in current):
+    if True not in [number.own for number in current]:
         # Every number is a copy of the order, those beyond the embedded fifty too.
         ported = total if state is State.PORTED else 0
         opened = 0 if state in TERMINAL else total
     else:
-        ported = states[State.PORTED]
-        opened = sum(count for state, count in states.items() if state not in TERMINAL)
+        ported = states.count(State.PORTED)
+        opened = sum(state not in TERMINAL for state in states)
     return {
         "numbers_total": total,
         "numbers_ported": ported,
         "numbers_open": opened,
         "numbers_ended_unported": max(0, total - ported - opened),
-        "numbers_active": sum(number.activation_state == "active" for number in current),
+        "numbers_active": sum([number.activation_state == "active" for number in current]),
         "rollup_state": rollup,
-        "is_mixed": len(states) > 1,
+        "is_mixed": len(set(states)) > 1,
         "disagreement": _disagreement(state, rollup, len(current) >= total),
     }
 

@@ -76,17 +76,17 @@ def _beside(told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:
     messaging."""
     moments: list[_Moment] = []
     steps = told.trails.get("steps", ())
-    if any(value for _, value in steps):
+    if steps and any(value for _, value in steps):
         moments += [(at, "steps", "", value) for at, value in steps]
     messaging: Trail[Word] = told.trails.get("messaging", ())
-    if any(word.meaning == "exception" for _, word in messaging):
+    if messaging and any(word.meaning == "exception" for _, word in messaging):
         moments += [(at, "messaging", "", word.meaning) for at, word in messaging]
     tasks: Trail[Task] = told.trails.get("task", ())
-    if any(task.is_ours or task.status.meaning in _OURS for _, task in tasks):
+    if tasks and any(task.is_ours or task.status.meaning in _OURS for _, task in tasks):
         moments += [(at, "task", f"{task.kind}/{task.id}", task) for at, task in tasks]
     for key, number in told.numbers.items():
         required: Trail[Word] = number.trails.get("requirement", ())
-        if any(word.meaning == WaitingOn.US for _, word in required):
+        if required and any(word.meaning == WaitingOn.US for _, word in required):
             moments += [(at, "requirement", key, value) for at, value in required]
             if key in gone:
                 moments.append((gone[key], "requirement", key, Word(None)))

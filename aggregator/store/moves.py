@@ -170,7 +170,7 @@ class Moves:
     ) -> tuple[tuple[Change, ...], list[Move]]:
         """The changes of one fact, taken in `at`, with what they may be called already, and the moves that it
         completes."""
-        if not self.watched or after.ref.direction is not Direction.PORT_IN:
+        if not self.keys or after.ref.direction is not Direction.PORT_IN:
             return changes, []
         here = after.order
         moved = {change.number_key for change in changes if change.field in ("number_key", "is_current")}

@@ -383,6 +383,7 @@ class Recording:
         """The order's row, with an id of its own from the first fact on."""
         row = self.orders.setdefault(name, {})
         if "id" not in row:
+            self.rows.born.add(name)
             row.update(
                 read_before=None,
                 id=self._draw("newest_order"),
@@ -429,8 +430,10 @@ class Recording:
             *(self.findings.initial, "replay" if replay else str(fact.source)),
             fact.announced.key if fact.announced else None,
         )
-        for change in changes:
-            self.rows.changes.append((*alike, self._draw("newest_seq"), *change))
+        first = self.ids["newest_seq"] + 1
+        rows = [(*alike, seq, *change) for seq, change in enumerate(changes, first)]
+        self.ids["newest_seq"] += len(rows)
+        self.rows.changes.extend(rows)
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""

@@ -80,10 +80,12 @@ def upsert(
         _many(tx, rows, _upserting, model, tuple(rows[0]), keys, only, keep_if_null)
 
 
-def alter(tx: Connection, model: Model, keys: Names, rows: Sequence[Mapping[str, Any]], only: Names) -> None:
-    """Update these columns of rows that are there."""
+def alter(
+    tx: Connection, model: Model, keys: Names, rows: Sequence[Line], only: Names, columns: Names = ()
+) -> None:
+    """Update these columns of rows that are there; the rows as `insert` takes them."""
     if rows:
-        _many(tx, rows, _altering, model, keys, only)
+        _many(tx, rows, _altering, model, keys, only, columns=columns)
 
 
 def remove(tx: Connection, model: Model, keys: Names, rows: Sequence[Mapping[str, Any]]) -> None:

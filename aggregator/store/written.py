@@ -12,6 +12,9 @@ from aggregator.store.rows import (
     CHANGE,
     EVENT_KEY,
     FILLS,
+    OFTEN,
+    ORDER,
+    SELDOM,
     Rows,
     number_row,
     order_row,
@@ -42,8 +45,7 @@ def write(
     standings: Mapping[str, Standing],
 ) -> None:
     """Write what a transaction gathered about these orders, by name, as they stand after it."""
-    stand = [(orders[name], standings[name].order) for name in sorted(rows.orders)]
-    upsert(tx, OrderRow, ("id",), clocked([(order_row(row, order), order) for row, order in stand], account))
+    _write_orders(tx, account, rows, orders, standings)
     documents = [
         {"order_pk": pk, "hash": hash, "read_at": read_at, "body": body}
         for (pk, hash), (body, read_at) in rows.documents.items()
@@ -64,3 +66,25 @@ def write(
     upsert(tx, CommentRow, key, rows.comments, only=COMMENT, keep_if_null=("body",))
     remove(tx, UnknownWordRow, WORD, rows.known)
     upsert(tx, UnknownWordRow, WORD, rows.words, only=("last_seen_at",))
+
+
+def _write_orders(
+    tx: Connection,
+    account: Account,
+    rows: Rows,
+    orders: Mapping[str, Mapping[str, Any]],
+    standings: Mapping[str, Standing],
+) -> None:
+    names = sorted(rows.orders)
+    said = clocked(((standings[name].ref.direction, standings[name].order) for name in names), account)
+    lines = {
+        name: order_row(orders[name], standings[name].order, columns)
+        for name, columns in zip(names, said, strict=True)
+    }
+    insert(tx, OrderRow, [line for name, line in lines.items() if name in rows.born], ORDER)
+    known = [(orders[name], line) for name, line in lines.items() if name not in rows.born]
+    alter(tx, OrderRow, ("id",), [line for _, line in known], OFTEN, ORDER)
+    for column in SELDOM:
+        place = ORDER.index(column)
+        changed = [line for row, line in known if line[place] != row[column]]
+        alter(tx, OrderRow, ("id",), changed, (column,), ORDER)
