@@ -2,8 +2,9 @@
 
     .venv/bin/python bench/backfill.py [--orders 1600]
 
-One JSON line for each figure: events a second of the whole process (start-up included), its CPU seconds, its
-peak memory, and the ratio to the plain loop of the same run. The plain loop fetches the same pages one after the
+One JSON line for each run: events a second of the whole process (start-up included), its CPU seconds and what that is
+an event, its peak memory, and the ratios of time and CPU to the plain loop of the same run; for the same window again,
+which brings nothing new, the ratio to the run that brought it. The plain loop fetches the same pages one after the
 other and upserts id, type, order, time and the event as text, without reading any meaning. Machines are noisy:
 quote ratios.
 """
@@ -68,7 +69,10 @@ def main() -> None:
             events = len(truth["porting_events"]) + len(truth["portout_events"])
             plain = timed([sys.executable, "-c", PLAIN, sim.telnyx, str(folder / "plain.db")], folder)
             say("plain loop", events, plain, plain)
-            say("sqlite", events, backfill(folder, f"sqlite:///{folder / 'a.db'}", sim.telnyx), plain)
+            url = f"sqlite:///{folder / 'a.db'}"
+            new = backfill(folder, url, sim.telnyx)
+            say("sqlite", events, new, plain)
+            say("sqlite, the same again", events, backfill(folder, url, sim.telnyx, since="91d"), new, "new")
             with postgres(folder) as url:
                 say("postgres", events, backfill(folder, url, sim.telnyx), plain)
         with sqlite3.connect(folder / "a.db") as database:
@@ -78,13 +82,13 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def backfill(folder: Path, url: str, base: str) -> tuple[float, float, int]:
-    """A backfill into a fresh database: seconds, CPU seconds, peak memory in MB."""
+def backfill(folder: Path, url: str, base: str, since: str = "90d") -> tuple[float, float, int]:
+    """A backfill into a database: seconds, CPU seconds, peak memory in MB."""
     toml = folder / "aggregator.toml"
     toml.write_text(TOML.format(url=url, base=base))
     program = [sys.executable, "-m", "aggregator", "--config", str(toml)]
     subprocess.run([*program, "db", "upgrade"], check=True, stdout=subprocess.DEVNULL)
-    return timed([*program, "backfill", "telnyx-main", "--since", "90d"], folder)
+    return timed([*program, "backfill", "telnyx-main", "--since", since], folder)
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float, int]:
@@ -109,16 +113,24 @@ def timed(command: list[str], folder: Path) -> tuple[float, float, int]:
     return seconds, cpu, peak
 
 
-def say(what: str, events: int, used: tuple[float, float, int], plain: tuple[float, float, int]) -> None:
-    """One figure as a JSON line."""
+def say(
+    what: str,
+    events: int,
+    used: tuple[float, float, int],
+    other: tuple[float, float, int],
+    over: str = "plain",
+) -> None:
+    """One run as a JSON line, with its ratios to another."""
     seconds, cpu, peak = used
     figure = {
         "what": what,
         "events": events,
         "events_per_s": round(events / seconds),
         "cpu_s": round(cpu, 2),
+        "cpu_us_an_event": round(cpu / events * 1e6),
         "peak_mb": peak,
-        "time_over_plain": round(seconds / plain[0], 2),
+        f"time_over_{over}": round(seconds / other[0], 2),
+        f"cpu_over_{over}": round(cpu / other[1], 2),
     }
     print(json.dumps(figure), flush=True)  # noqa: T201 (what a benchmark is for)
 

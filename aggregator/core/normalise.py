@@ -38,6 +38,8 @@ SIDE = {
     "portability": Vocabulary.PORTABILITY,
 }
 """The word lists about single numbers, by what they tell of one."""
+WORDED = ("status", "messaging", "activation", "task", "numbers")
+"""The fields of a fact that hold a provider's words, or numbers."""
 NO_MEANING = Meaning(State.UNKNOWN, Basis.NONE)
 NO_REASON = Reason("unknown", WaitingOn.US, Basis.NONE)
 _FOLDED = re.compile(r"[\s_-]+")
@@ -94,19 +96,24 @@ def _shadow(exact: dict[tuple[Vocabulary, str], Meaning], vocabulary: Vocabulary
 
 def normalise(fact: Fact, words: Words) -> Fact:
     """The same fact with our words beside the provider's; what has no entry becomes `unknown`."""
-    said: dict[str, Any] = {}
-    if fact.status:
-        said["status"] = meant(fact.status, _status_words(fact.order.direction), words)
-    if fact.messaging:
-        said["messaging"] = _word(fact.messaging, Vocabulary.MESSAGING, words)
-    if fact.activation:
-        said["activation"] = _word(fact.activation, Vocabulary.ACTIVATION, words)
-    if fact.task:
-        said["task"] = replace(fact.task, status=_word(fact.task.status, fact.task.kind, words))
-    if fact.numbers:
-        numbers = (_number(one, fact.order.direction, words) for one in fact.numbers.numbers)
-        said["numbers"] = type(fact.numbers)(tuple(numbers))
-    return replace(fact, **said) if said else fact
+    told = {name: value for name in WORDED if (value := getattr(fact, name)) is not None}
+    return replace(fact, **meanings(told, fact.order.direction, words)) if told else fact
+
+
+def meanings(said: Mapping[str, Any], direction: Direction, words: Words) -> dict[str, Any]:
+    """The parts of a fact, by its fields' names, with our words beside the provider's."""
+    ours = dict(said)
+    if status := said.get("status"):
+        ours["status"] = meant(status, _status_words(direction), words)
+    if messaging := said.get("messaging"):
+        ours["messaging"] = _word(messaging, Vocabulary.MESSAGING, words)
+    if activation := said.get("activation"):
+        ours["activation"] = _word(activation, Vocabulary.ACTIVATION, words)
+    if task := said.get("task"):
+        ours["task"] = replace(task, status=_word(task.status, task.kind, words))
+    if numbers := said.get("numbers"):
+        ours["numbers"] = type(numbers)(tuple(_number(one, direction, words) for one in numbers.numbers))
+    return ours
 
 
 def _status_words(direction: Direction) -> Vocabulary:

@@ -4,9 +4,11 @@ Comment bodies are left out: they live in the comment table alone. What was not 
 """
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
+from aggregator.core.account import Words
 from aggregator.core.model import (
     NOT_TOLD,
     Carrier,
@@ -29,7 +31,7 @@ from aggregator.core.model import (
     Whole,
     Word,
 )
-from aggregator.core.normalise import SIDE
+from aggregator.core.normalise import SIDE, meanings
 
 Said = dict[str, Any]
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -108,41 +110,20 @@ def _task(task: Task) -> list[Any]:
 
 
 def decoded(
-    ref: OrderRef, source: str, source_id: str, part: str, as_of: datetime, read_at: datetime, text: str
+    ref: OrderRef,
+    source: str,
+    source_id: str,
+    part: str,
+    as_of: datetime,
+    read_at: datetime,
+    text: str,
+    words: Words,
 ) -> Fact:
-    """The fact again, in the provider's words, ready for `normalise`."""
-    said: Said = json.loads(text)
-    dates, carriers, references = said.get("dates"), said.get("carriers"), said.get("references")
-    numbers, comment, link = said.get("numbers"), said.get("comment"), said.get("link")
-    return Fact(
-        order=ref,
-        source=Source(source),
-        source_id=source_id,
-        as_of=as_of,
-        read_at=read_at,
-        part=Part(part),
-        status=_status_again(said["status"]) if "status" in said else None,
-        dates=_dates_again(dates) if dates is not None else None,
-        carriers=Carriers(**{name: value and Carrier(*value) for name, value in carriers.items()})
-        if carriers is not None
-        else None,
-        references=References(**references) if references is not None else None,
-        messaging=Word(said["messaging"]) if "messaging" in said else None,
-        activation=Word(said["activation"]) if "activation" in said else None,
-        steps=tuple(said["steps"]) if "steps" in said else None,
-        numbers=_numbers_again(*numbers) if numbers else None,
-        numbers_total=said.get("numbers_total"),
-        requirements_met=said.get("requirements_met"),
-        task=_task_again(*said["task"]) if "task" in said else None,
-        comment=Comment(comment[0], comment[1], None, comment[2] and datetime.fromisoformat(comment[2]))
-        if comment
-        else None,
-        link=Link(*link) if link else None,
-        documents_changed="documents_changed" in said,
-        deleted=said.get("deleted"),
-        asked=said.get("asked"),
-        absent=said.get("absent"),
-    )
+    """The fact again, in our words."""
+    told: Said = json.loads(text)
+    again = {name: _AGAIN[name](value) if name in _AGAIN else value for name, value in told.items()}
+    said = meanings(again, ref.direction, words)
+    return Fact(ref, _SOURCES[source], source_id, as_of, read_at, _PARTS[part], **said)
 
 
 def _status_again(said: list[Any]) -> Status:
@@ -160,7 +141,17 @@ def _dates_again(said: Said) -> Dates:
     return Dates(**again)
 
 
-def _numbers_again(kind: str, lines: list[Said]) -> Whole | Partial:
+def _carriers_again(said: Said) -> Carriers:
+    return Carriers(**{name: value and Carrier(*value) for name, value in said.items()})
+
+
+def _comment_again(said: list[Any]) -> Comment:
+    id, author_type, at = said
+    return Comment(id, author_type, None, at and datetime.fromisoformat(at))
+
+
+def _numbers_again(said: list[Any]) -> Whole | Partial:
+    kind, lines = said
     numbers = tuple(_number_again(dict(line)) for line in lines)
     return Whole(numbers) if kind == "whole" else Partial(numbers)
 
@@ -173,6 +164,24 @@ def _number_again(said: Said) -> NumberSaid:
     return NumberSaid(**said)
 
 
-def _task_again(id: str, kind: str, status: str | None, name: str | None, ours: bool, *times: str) -> Task:
+def _task_again(said: list[Any]) -> Task:
+    id, kind, status, name, ours, *times = said
     since, until, made = (at and datetime.fromisoformat(at) for at in times)
     return Task(id, Vocabulary(kind), Word(status), name, since or None, until or None, ours, made or None)
+
+
+_AGAIN: dict[str, Callable[[Any], Any]] = {
+    "status": _status_again,
+    "dates": _dates_again,
+    "carriers": _carriers_again,
+    "references": lambda said: References(**said),
+    "messaging": Word,
+    "activation": Word,
+    "steps": tuple,
+    "numbers": _numbers_again,
+    "task": _task_again,
+    "comment": _comment_again,
+    "link": lambda said: Link(*said),
+}
+_SOURCES = {source.value: source for source in Source}
+_PARTS = {part.value: part for part in Part}

@@ -18,7 +18,6 @@ from aggregator.core.account import Account
 from aggregator.core.clocks import clocks
 from aggregator.core.fold import fold
 from aggregator.core.model import Direction, Fact, OrderRef, Source
-from aggregator.core.normalise import normalise
 from aggregator.core.past import judged
 from aggregator.core.standing import NUMBER_FIELDS, Held, Number, Standing
 from aggregator.errors import ConfigError
@@ -88,7 +87,7 @@ class Past:
             row = rows[said.order_id]
             account = self.accounts.get(row["account"])
             if account is not None:
-                facts.setdefault(said.order_id, []).append(normalise(_fact(row, said), account.words))
+                facts.setdefault(said.order_id, []).append(_fact(row, said, account))
         for name, row in rows.items():
             if row["account"] not in self.accounts:
                 self._unanswered(f"{row['account']}: not configured any more, so its words are not known")
@@ -130,9 +129,10 @@ class Past:
         return {name: plain(name, said[name]) if name in said else value for name, value in row.items()}
 
 
-def _fact(row: View, said: Row[Any]) -> Fact:
+def _fact(row: View, said: Row[Any], account: Account) -> Fact:
     ref = OrderRef(Direction(row["direction"]), row["provider_order_id"])
-    return decoded(ref, said.source, said.source_id, said.part, said.as_of, said.read_at, said.said)
+    told = (said.source, said.source_id, said.part, said.as_of, said.read_at, said.said)
+    return decoded(ref, *told, account.words)
 
 
 def _owed(facts: Iterable[Fact]) -> frozenset[str]:

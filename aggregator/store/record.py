@@ -259,8 +259,8 @@ class Recording:
     def _again(self, row: Row[Any], order: dict[str, Any]) -> Fact:
         order["last_fact"] = max(order.get("last_fact", 0), row.id)
         ref = OrderRef(Direction(order["direction"]), order["provider_order_id"])
-        fact = decoded(ref, row.source, row.source_id, row.part, row.as_of, row.read_at, row.said)
-        return normalise(fact, self.account.words)
+        said = (row.source, row.source_id, row.part, row.as_of, row.read_at, row.said)
+        return decoded(ref, *said, self.account.words)
 
     def _reread(self, facts: Mapping[str, list[Fact]]) -> None:
         """Compare what the rows of these orders say with what their facts do in the present words: differences

@@ -37,7 +37,7 @@ from sqlmodel import SQLModel
 INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 STYLES = {"sqlite": "qmark", "postgresql": "format"}  # by position, which the drivers take quickest
 MANY = 50  # from so many rows on, COPY is worth its round trips
-CONVERTED = 4_096  # values that are remembered for each type of a statement
+CONVERTED = 8_192  # values that are remembered for each type
 OURS = "b_"  # a parameter that stands beside the column of that name
 
 Model = type[SQLModel]
@@ -138,6 +138,8 @@ class _Prepared:
 
 
 _ready: dict[tuple[Any, ...], _Prepared] = {}
+_converting: dict[tuple[str, str], Callable[[Any], Any] | None] = {}
+"""How values are converted, by database and type: most instants of a slice stand in several of its tables."""
 
 
 def _many(
@@ -182,14 +184,13 @@ def _lines(prepared: _Prepared, rows: Sequence[Line], columns: Names) -> Iterato
 def _compiled(statement: Any, dialect: Dialect) -> _Prepared:
     style = STYLES[dialect.name]
     compiled = statement.compile(dialect=type(dialect)(paramstyle=style))  # type: ignore[call-arg]
-    kinds: dict[str, Callable[[Any], Any] | None] = {}
     converters = {}
     for name, parameter in compiled.binds.items():
-        kind = repr(parameter.type)
-        if kind not in kinds:
+        kind = (dialect.name, repr(parameter.type))
+        if kind not in _converting:
             convert = parameter.type.dialect_impl(dialect).bind_processor(dialect)
-            kinds[kind] = convert and lru_cache(maxsize=CONVERTED)(convert)
-        if convert := kinds[kind]:
+            _converting[kind] = convert and lru_cache(maxsize=CONVERTED)(convert)
+        if convert := _converting[kind]:
             converters[name] = convert
     return _Prepared(str(compiled), tuple(compiled.positiontup), converters)
 
