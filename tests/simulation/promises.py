@@ -222,7 +222,8 @@ class Promises:
                 if id in listed:
                     # A number that was shown unreadable once may be asked for again only when it changes.
                     self._telnyx_order(order, found, None if spoiled else numbers.get(id, set()), date_of)
-                elif found is not None and found[1] and not order.deleted:
+                # No list shows it: where the order itself was denied too, nobody can tell that it is there.
+                elif found is not None and found[1] and not order.deleted and id not in self.provider.denied:
                     self.say("P9", f"{id} stands as deleted and is there")
         if stored:
             self.say("P2", f"{len(stored)} orders that never were, such as {min(stored)}")

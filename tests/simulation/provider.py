@@ -34,7 +34,7 @@ BROKEN = (
 @dataclass
 class Provider:
     """A world, its server, and a transport that asks it. `broken` is the share of requests that end without a
-    reply, before or after the server acted."""
+    reply, before or after the server acted; `denied` are the ids that were answered 404 when last asked for."""
 
     time: Time
     world: World
@@ -45,6 +45,7 @@ class Provider:
     before: Callable[[httpx.Request], None] = lambda request: None
     after: Callable[[httpx.Request], None] = lambda request: None
     asked: list[str] = field(default_factory=list)
+    denied: set[str] = field(default_factory=set)
 
     def transport(self) -> httpx.MockTransport:
         """What a fetcher is given in place of a network."""
@@ -64,6 +65,11 @@ class Provider:
         if error is not None:
             self.time.pass_(10.0 if error is httpx.ReadTimeout else 0.0)
             raise error("gone", request=request)
+        id = request.url.path.rsplit("/", 1)[1]
+        if reply.status_code == 404:
+            self.denied.add(id)
+        elif reply.status_code == 200:
+            self.denied.discard(id)
         return reply
 
     def _asked(self, request: httpx.Request) -> httpx.Response:
