@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import struct
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from aggregator.store import schema
 from aggregator.store.store import Store
 
 PAGE, FRAME, HEADER = 4096, 4096 + 24, 32
+TOGETHER = 25  # lives whose leavings are looked through at once
 CALM, COMMITTED, TORN, LOST = "calm", "committed", "torn", "lost"
 """What a death leaves of the write-ahead log: all of it; all of it, and the process never knew of its commit; the
 last commit cut at a random byte, before anybody was told of it; or, on a disk that lies about being synced, cut
@@ -109,6 +110,7 @@ class Host:
     plugs: dict[int, Plug] = field(default_factory=dict)
     alive: dict[int, str] = field(default_factory=dict)
     pids: int = 100
+    lives: int = 0
     rng: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
@@ -150,19 +152,24 @@ class Host:
         def connected(connection: Any, _: Any) -> None:
             plug.connections.append(connection)
 
-        commit = engine.dialect.do_commit
+        def stepwise(what: str, do: Callable[[Any], None]) -> Callable[[Any], None]:
+            def done(connection: Any) -> None:
+                plug.step(f"before {what}")
+                do(connection)
+                plug.step(f"after {what}")
 
-        def do_commit(connection: Any) -> None:
-            plug.step("before commit")
-            commit(connection)
-            plug.step("after commit")
+            return done
 
-        engine.dialect.do_commit = do_commit  # type: ignore[method-assign, assignment]
+        dialect: Any = engine.dialect
+        dialect.do_begin = stepwise("begin", dialect.do_begin)
+        dialect.do_commit = stepwise("commit", dialect.do_commit)
 
     def begin(self, rng: random.Random) -> None:
         """A new life, with an empty database."""
-        gc.unfreeze()
-        gc.collect()
+        if self.lives % TOGETHER == 0:
+            gc.unfreeze()
+            gc.collect()
+        self.lives += 1
         gc.freeze()  # so that each death looks through what this life has made, not through the whole program
         self.rng = rng
         self.pids = 100
