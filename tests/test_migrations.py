@@ -13,7 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from made import account
 from sqlalchemy import inspect, make_url, text
 from sqlmodel import SQLModel
@@ -89,6 +91,14 @@ def upgrade(url: str) -> tuple[str | None, str]:
 
 
 # --- what is there --------------------------------------------------------------------------------------
+
+
+def test_the_files_of_the_revisions_bear_their_numbers_in_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_current_head() == schema.head()
+    assert {one.revision for one in script.walk_revisions()} == schema._revisions()
 
 
 def test_an_empty_sqlite_file_gets_its_schema_by_itself(tmp_path: Path) -> None:

@@ -4,11 +4,7 @@ after, in one transaction of ours. A failed upgrade leaves the old schema whole.
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.schema import CreateSchema
 
 from aggregator.errors import SchemaError, StoreError
@@ -17,6 +13,7 @@ from aggregator.store.grants import grant_writer
 from aggregator.store.views import VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_REVISION = text(f"select version_num from {VERSION_TABLE}")
 UPGRADE_LOCK = 0x75706772  # held while a schema is upgraded ("upgr")
 UPGRADE = "porting-aggregator db upgrade"
 INSTALL = "pip install --upgrade porting-aggregator"
@@ -35,12 +32,20 @@ def upgrade(engine: Engine, writer: str | None = None) -> tuple[str | None, str]
             raise SchemaError(_unfit(before))
         if tx.dialect.name == "sqlite" and before not in (None, head()):
             copy(engine, kept_beside(engine, str(before)))
-        config = _config()
-        config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+        _migrate(tx)
         if writer is not None:
             grant_writer(tx, writer)
         return before, head()
+
+
+def _migrate(tx: Connection) -> None:
+    from alembic import command  # a seventh of what a start of the program takes, which seldom needs it
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = tx
+    command.upgrade(config, "head")
 
 
 def kept_beside(engine: Engine, before: str) -> Path:
@@ -51,22 +56,20 @@ def kept_beside(engine: Engine, before: str) -> Path:
 
 def head() -> str:
     """The revision this version of the program needs."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return max(_revisions())
 
 
 def _revisions() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+    """The revisions, which are numbered one after the other; a file's name begins with its own."""
+    return {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py")}
 
 
 def revision(tx: Connection) -> str | None:
     """The database's revision, or None where there is no schema yet."""
-    return MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if not inspect(tx).has_table(VERSION_TABLE):
+        return None
+    found: str | None = tx.execute(_REVISION).scalar()
+    return found
 
 
 def is_empty(engine: Engine) -> bool:

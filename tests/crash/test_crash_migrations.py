@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from alembic import command
-from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, make_url, text
 from stored import desk, event, look
 from tapped import Dropped, buried, dropping_at, tapped
@@ -24,7 +23,7 @@ SECOND = '''"""A later schema, of the kind that goes wrong when it is cut short.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "planted"
+revision = "9999"
 down_revision = "{head}"
 
 
@@ -45,15 +44,14 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One revision more than there is, so that an upgrade of a filled database is always among them."""
     folder = tmp_path / "migrations"
     shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "planted.py").write_text(SECOND.format(head=schema.head()), encoding="utf-8")
+    (folder / "versions" / "9999_planted.py").write_text(SECOND.format(head=schema.head()), encoding="utf-8")
     monkeypatch.setattr(schema, "MIGRATIONS", folder)
 
 
 def steps() -> list[tuple[str | None, str]]:
     """From nothing over every revision there is, and from there to a later one with rows to keep."""
-    script = ScriptDirectory.from_config(schema._config())
-    shipped = str(script.get_revision("planted").down_revision)
-    return [(None, shipped), (shipped, "planted")]
+    *shipped, planted = sorted(schema._revisions())
+    return [(None, shipped[-1]), (shipped[-1], planted)]
 
 
 def shape(url: str) -> Shape:
