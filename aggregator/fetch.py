@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 import tenacity
@@ -212,15 +213,15 @@ class Fetcher:
         self, request: Request, headers: Mapping[str, str], where: str
     ) -> tuple[int, Mapping[str, str], bytes]:
         """One request and its reply, all of it within the total deadline."""
-        url, body = f"{self._base}{request.path}", bytearray()
+        query = urlencode(request.params)
+        # In one piece: httpx would take the URL apart once more for each part that is added to it.
+        url, body = httpx.URL(f"{self._base}{request.path}{query and '?'}{query}"), bytearray()
         options = {"trace": self._sockets.watch}
         cut = partial(self._sockets.cut, self._sockets.turn())
         with _deadlines.within(self._total_s, cut):
             if self._closed.is_set():
                 raise Stopped
-            with self._client.stream(
-                request.method, url, params=list(request.params), headers=headers, extensions=options
-            ) as reply:
+            with self._client.stream(request.method, url, headers=headers, extensions=options) as reply:
                 coding = reply.headers.get("content-encoding", "identity")
                 if coding.lower() not in ("", "identity"):
                     raise FetchError(
