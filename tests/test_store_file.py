@@ -20,6 +20,7 @@ from stored import desk, event
 
 from aggregator.errors import StoreError
 from aggregator.store import open_store, schema, wal
+from aggregator.store.engine import copy
 
 GROUP, STRANGER = 61_234, 61_235
 
@@ -116,15 +117,34 @@ def test_a_reader_that_stays_connected_goes_on_reading_over_a_restart(shared: Pa
 
 def test_a_file_that_is_taken_away_is_never_made_anew(shared: Path) -> None:
     store = open_store(f"sqlite:///{shared}")
-    store.engine.dispose()
+    schema.require(store.engine)
     shared.rename(shared.with_name("away.db"))
-    with pytest.raises(StoreError, match="unable to open"):
-        schema.require(store.engine)
+    for why in ("was taken away or replaced", "unable to open", "unable to open"):
+        with pytest.raises(StoreError, match=why):
+            schema.require(store.engine)
     store.close()
     assert not shared.exists()
     shared.with_name("away.db").rename(shared)
     schema.require(store.engine)
     store.close()
+
+
+def test_nothing_is_committed_to_a_file_that_has_been_replaced(shared: Path) -> None:
+    with desk(f"sqlite:///{shared}") as here:
+        here.record(event(1, "draft"))
+        copy(here.store.engine, shared.with_name("copy.db"))
+        here.record(event(2, "submitted"))
+        shared.with_name("copy.db").replace(shared)
+        for end in ("-wal", "-shm"):
+            Path(f"{shared}{end}").unlink()
+        with pytest.raises(StoreError, match="was taken away or replaced"):
+            here.record(event(3, "in-process"))
+        here.record(event(3, "in-process"))
+        with closing(sqlite3.connect(shared)) as database:
+            events = database.execute(
+                "select provider_event_id from v1_events order by occurred_at"
+            ).fetchall()
+        assert events == [("order-1@1",), ("order-1@3",)]
 
 
 def test_our_own_reader_never_keeps_the_file_open(shared: Path) -> None:

@@ -2,6 +2,7 @@
 pays for them at every statement.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 NAME = "sqlite+file"
 BUSY_MS = 10_000
+GONE = "the database file was taken away or replaced"
+OPENED = "opened"
 BEGIN = "begin"
 """What a connection's `info` holds for its next transaction, where it is not to begin as a reader's."""
 
@@ -34,9 +37,11 @@ def text_column(kind: object, compiler: object, **_: object) -> str:
 
 
 class File(SQLiteDialect_pysqlite):
-    """A database file. Its transactions begin when they are begun (the driver's deferred ones lose updates), and
-    a file that was there is opened again, never created: one that is taken away under a running process must not
-    leave an empty one in its place."""
+    """A database file. Its transactions begin when they are begun; the driver's deferred ones lose updates.
+
+    A file that is taken away or replaced under a running process is still there for whoever has it open, and what
+    is committed to it is lost. So each transaction looks whether its file is the one of that name, and one that
+    was there is opened again, never created."""
 
     supports_statement_cache = True
 
@@ -44,11 +49,14 @@ class File(SQLiteDialect_pysqlite):
         super().__init__(**options)
         self.colspecs = {**self.colspecs, DateTime: Instant}
         self.was_there = False
+        self.file: str | None = None
 
     def connect(self, *where: Any, **how: Any) -> Any:
         """A connection to the file; one that is named by a URI is only read."""
         file = str(where[0])
         reads = file.startswith("file:")
+        if not reads:
+            self.file = os.path.abspath(file)
         if self.was_there and not reads:
             where, how["uri"] = (f"{Path(file).absolute().as_uri()}?mode=rw",), True
         connection: Any = super().connect(*where, **how)
@@ -67,7 +75,24 @@ class File(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
         """Begin a transaction: a reader's, or what the connection was told."""
+        if self.file is not None:
+            here = _identity(self.file)
+            if dbapi_connection.info.setdefault(OPENED, here) != here or here is None:
+                raise self.loaded_dbapi.OperationalError(GONE)
         dbapi_connection.cursor().execute(dbapi_connection.info.pop(BEGIN, "BEGIN"))
+
+    def is_disconnect(self, e: Exception, connection: object, cursor: object) -> bool:
+        """Whether a connection is of no more use."""
+        return str(e) == GONE
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """What tells a file from another of the same name; None where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 registry.register(NAME.replace("+", "."), __name__, File.__name__)
