@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from made import hour
 from stored import Desk, desk, event, look, wants
 
 from aggregator.core.model import Part
@@ -26,6 +27,18 @@ def test_an_event_with_its_payload_beats_its_empty_copy(acme: Desk, newer_first:
     assert acme.everything()["wanted"] == []
     before = acme.everything()
     acme.record(*copies, wants=(wants(bare, Part.EVENT),))
+    assert acme.everything() == before
+
+
+def test_a_look_that_was_placed_by_a_clock_ahead_loses_to_the_next_change(acme: Desk) -> None:
+    """The provider's replies are dated two hours ahead of what it says of its orders."""
+    acme.record(event(1, "submitted"))
+    acme.record(replace(look(2, "exception", "2025550101", as_of=0.9), looked_at=hour(4)))
+    after = replace(look(3, "foc-date-confirmed", "2025550101", as_of=2.5), looked_at=hour(5))
+    acme.record(after)
+    assert acme.one("select state from v1_orders") == "scheduled"
+    before = acme.everything()
+    acme.record(replace(after, source_id="again", read_at=hour(3.5), looked_at=hour(5.5)))
     assert acme.everything() == before
 
 

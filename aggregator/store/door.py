@@ -91,13 +91,17 @@ class Door:
             return replace(fact, as_of=looked_at, absent=absent) if order and gone_at is None else None
         if gone_at is not None and looked_at > gone_at:
             return replace(fact, as_of=looked_at) if looked_at > gone_at + SETTLED else None
+        kind = "document" if fact.part is Part.ORDER else "numbers_document"
+        stands_at: datetime | None = order.get(f"{kind}_as_of")
+        said_at: datetime | None = order.get(f"{kind}_said_at")
         event_at: datetime | None = order.get("event_as_of")
         # Beside a look that the provider calls newer, an older one shows what was so, whenever it was taken.
         newest = fact.as_of >= self.newest[fact.order, fact.part]
         if event_at is not None and event_at > fact.as_of and newest:
             fact = _after(fact, event_at, looked_at)
-        kind = "document" if fact.part is Part.ORDER else "numbers_document"
-        stands_at: datetime | None = order.get(f"{kind}_as_of")
+        elif newest and stands_at is not None and said_at is not None and said_at <= fact.as_of < stands_at:
+            # What stands was placed where its reply was, by a clock ahead of this word, which is as new or newer.
+            fact = replace(fact, as_of=max(stands_at, looked_at))
         if (
             stands_at is not None
             and fact.as_of < stands_at

@@ -204,11 +204,11 @@ class Recording:
                 continue
             self.accepted.add(fact.source_id)
             new.append(admitted)
-            self._note(admitted, name)
+            self._note(admitted, name, fact.as_of)
         # Of one look at an order its own words come first, whatever order they get in the end.
         return sorted(new, key=lambda fact: (*stamp(fact)[:3], fact.part is not Part.ORDER, fact.source_id))
 
-    def _note(self, fact: Fact, name: str) -> None:
+    def _note(self, fact: Fact, name: str, said_at: datetime) -> None:
         """What the door must know of this fact when the next one knocks, in this slice or later."""
         row = self.orders.setdefault(name, {})
         row.setdefault("read_before", row.get("last_read_at"))
@@ -219,6 +219,7 @@ class Recording:
             stands = row.get(f"{kind}_as_of")
             if stands is None or stands <= fact.as_of:
                 row[kind], row[f"{kind}_as_of"] = digest(fact.document), fact.as_of
+                row[f"{kind}_said_at"] = said_at
         if fact.deleted and "misses" in row:
             row["misses"] = 0
         if fact.source is Source.SNAPSHOT and fact.part is Part.ORDER:

@@ -190,11 +190,14 @@ class OrderRow(SQLModel, table=True):
     last_changed_at: datetime
     last_read_at: datetime | None = None
     last_seq: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
-    # What the door asks of a new read without loading the order's facts.
+    # What the door asks of a new read without loading the order's facts: what stands, its place among the facts, and
+    # the provider's own time of it.
     document: str | None = None
     document_as_of: datetime | None = None
+    document_said_at: datetime | None = None
     numbers_document: str | None = None
     numbers_document_as_of: datetime | None = None
+    numbers_document_said_at: datetime | None = None
     event_as_of: datetime | None = None
     # How many complete lists lacked it, one after the other (see `absence.py`).
     misses: int = 0

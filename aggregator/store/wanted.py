@@ -167,7 +167,7 @@ def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[s
         return False
     looks = [None if order and order.get("misses") else covered.get(want.direction or "")]
     if order is not None:
-        shown = order.get("document_as_of")
+        shown = order.get("document_said_at")
         # A time in whole seconds may lie anywhere in its second, so an equal one proves nothing.
         if shown and (shown > want.since or (shown == want.since and want.since.microsecond)):
             return True

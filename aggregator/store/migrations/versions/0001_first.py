@@ -188,8 +188,10 @@ def upgrade() -> None:
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("document", AutoString(), nullable=True),
         sa.Column("document_as_of", UTCDateTime(), nullable=True),
+        sa.Column("document_said_at", UTCDateTime(), nullable=True),
         sa.Column("numbers_document", AutoString(), nullable=True),
         sa.Column("numbers_document_as_of", UTCDateTime(), nullable=True),
+        sa.Column("numbers_document_said_at", UTCDateTime(), nullable=True),
         sa.Column("event_as_of", UTCDateTime(), nullable=True),
         sa.Column("misses", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
