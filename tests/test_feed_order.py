@@ -12,6 +12,7 @@ from aggregator.store import open_store
 from aggregator.store.queries import Reader, open_reader
 
 WRITERS = 8
+PATIENCE_S = 400.0  # for all that the writers write
 ROWS = {"postgresql": 10_000, "sqlite": 2_000}  # of each; SQLite lets one write at a time, whatever we do
 TAIL = "select seq from v1_changes where seq > :last order by seq limit 5000"
 IDENTITY = "select newest_seq from v1_feed_identity"
@@ -49,8 +50,9 @@ def told(url: str, rows: int, bug: str = "", writers: int = WRITERS) -> Told:
     reader = open_reader(url)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
-            seen = list[int]()
+            seen, deadline = list[int](), time.monotonic() + PATIENCE_S
             while True:
+                assert time.monotonic() < deadline, "the writers come to no end"
                 over = process.poll() is not None
                 if not (fresh := _rows(reader, seen[-1] if seen else 0)):
                     if over:

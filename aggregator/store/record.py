@@ -431,10 +431,8 @@ class Recording:
             *(self.findings.initial, "replay" if replay else str(fact.source)),
             fact.announced.key if fact.announced else None,
         )
-        first = self.ids["newest_seq"] + 1
-        rows = [(*alike, seq, *change) for seq, change in enumerate(changes, first)]
-        self.ids["newest_seq"] += len(rows)
-        self.rows.changes.extend(rows)
+        draw = self._draw
+        self.rows.changes.extend((*alike, draw("newest_seq"), *change) for change in changes)
 
     def _not_before(self, row: Mapping[str, Any], fact: Fact) -> datetime | None:
         """The last time before this look at which we are sure to have seen the order as it was."""
