@@ -69,7 +69,7 @@ def advance(tx: Connection, account: Account, run: Row[Any], progress: Progress,
     cursor = progress.cursor if progress.complete else None
     if cursor is not None and (run.cursor_at is None or run.cursor_at < cursor):
         values["cursor_at"] = cursor
-    if {"covers", "covered_at"} <= values.keys():
+    if "covers" in values:
         _covered(tx, run.account_id, progress)
     if values:
         here = {"account_id": run.account_id, "feed": progress.feed}

@@ -2,7 +2,6 @@
 pays for them at every statement.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,16 +48,15 @@ class File(SQLiteDialect_pysqlite):
         super().__init__(**options)
         self.colspecs = {**self.colspecs, DateTime: Instant}
         self.was_there = False
-        self.file: str | None = None
+        self.file: Path | None = None
 
     def connect(self, *where: Any, **how: Any) -> Any:
         """A connection to the file; one that is named by a URI is only read."""
-        file = str(where[0])
-        reads = file.startswith("file:")
+        reads = str(where[0]).startswith("file:")
         if not reads:
-            self.file = os.path.abspath(file)
-        if self.was_there and not reads:
-            where, how["uri"] = (f"{Path(file).absolute().as_uri()}?mode=rw",), True
+            self.file = Path(where[0]).absolute()
+            if self.was_there:
+                where, how["uri"] = (f"{self.file.as_uri()}?mode=rw",), True
         connection: Any = super().connect(*where, **how)
         try:
             connection.isolation_level = None
@@ -81,15 +79,15 @@ class File(SQLiteDialect_pysqlite):
                 raise self.loaded_dbapi.OperationalError(GONE)
         dbapi_connection.cursor().execute(dbapi_connection.info.pop(BEGIN, "BEGIN"))
 
-    def is_disconnect(self, e: Exception, connection: object, cursor: object) -> bool:
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Whether a connection is of no more use."""
-        return str(e) == GONE
+        return str(e) == GONE or super().is_disconnect(e, connection, cursor)
 
 
-def _identity(file: str) -> tuple[int, int] | None:
+def _identity(file: Path) -> tuple[int, int] | None:
     """What tells a file from another of the same name; None where there is none."""
     try:
-        found = os.stat(file)
+        found = file.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
