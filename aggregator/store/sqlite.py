@@ -2,6 +2,7 @@
 pays for them at every statement.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,15 @@ class File(SQLiteDialect_pysqlite):
         super().__init__(**options)
         self.colspecs = {**self.colspecs, DateTime: Instant}
         self.was_there = False
-        self.file: Path | None = None
+        self.file: str | None = None
 
     def connect(self, *where: Any, **how: Any) -> Any:
         """A connection to the file; one that is named by a URI is only read."""
         reads = str(where[0]).startswith("file:")
         if not reads:
-            self.file = Path(where[0]).absolute()
+            self.file = str(Path(where[0]).absolute())
             if self.was_there:
-                where, how["uri"] = (f"{self.file.as_uri()}?mode=rw",), True
+                where, how["uri"] = (f"{Path(self.file).as_uri()}?mode=rw",), True
         connection: Any = super().connect(*where, **how)
         try:
             connection.isolation_level = None
@@ -84,10 +85,10 @@ class File(SQLiteDialect_pysqlite):
         return str(e) == GONE or super().is_disconnect(e, connection, cursor)
 
 
-def _identity(file: Path) -> tuple[int, int] | None:
+def _identity(file: str) -> tuple[int, int] | None:
     """What tells a file from another of the same name; None where there is none."""
     try:
-        found = file.stat()
+        found = os.stat(file)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -135,14 +135,6 @@ class Host:
     def _listen(self, engine: Engine) -> None:
         plug = self.plugs[id(engine)] = Plug()
 
-        @event.listens_for(engine, "before_cursor_execute")
-        def before(*_: Any) -> None:
-            plug.step("before statement")
-
-        @event.listens_for(engine, "after_cursor_execute")
-        def after(*_: Any) -> None:
-            plug.step("after statement")
-
         @event.listens_for(engine, "do_connect")
         def connect(_: Any, __: Any, ___: Any, named: dict[str, Any]) -> None:
             if self.url is None:
@@ -152,17 +144,20 @@ class Host:
         def connected(connection: Any, _: Any) -> None:
             plug.connections.append(connection)
 
-        def stepwise(what: str, do: Callable[[Any], None]) -> Callable[[Any], None]:
-            def done(connection: Any) -> None:
+        def stepwise(what: str, do: Callable[..., None]) -> Callable[..., None]:
+            def done(*arguments: Any) -> None:
                 plug.step(f"before {what}")
-                do(connection)
+                do(*arguments)
                 plug.step(f"after {what}")
 
             return done
 
+        # At the dialect and not by events of the engine: whoever has any pays for them at every statement.
         dialect: Any = engine.dialect
         dialect.do_begin = stepwise("begin", dialect.do_begin)
         dialect.do_commit = stepwise("commit", dialect.do_commit)
+        for name in ("do_execute", "do_executemany", "do_execute_no_params"):
+            setattr(dialect, name, stepwise("statement", getattr(dialect, name)))
 
     def begin(self, rng: random.Random) -> None:
         """A new life, with an empty database."""

@@ -1,6 +1,7 @@
 """Lives by the handful: one host for all of a process, in memory where there is such a place."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ def host() -> Host:
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="pa-sim-", dir=place))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    gc.set_threshold(50_000, 20, 50)  # as the program does
     return Host(folder)
 
 

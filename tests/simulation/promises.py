@@ -6,9 +6,10 @@ of a life. What is wrong is said in a line, never raised, so that a life shows a
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +26,8 @@ FEEDS = {"porting_events": "in", "portout_events": "out"}
 NEVER = datetime.min.replace(tzinfo=UTC)
 Cursor = tuple[str, str]
 """An account and one of its feeds."""
+Ids = Callable[[str], set[str]]
+"""The events of a feed that are stored, as a look finds them."""
 
 
 @dataclass
@@ -57,19 +60,20 @@ class Promises:
         at or before a cursor is stored. `polling_since`: when the poll began that is not over yet."""
         self.checked += 1
         self._feed(db)
+        ids = cache(partial(_ids, db))
         for account, feed, cursor in _all(db, "select account, feed, cursor_at from v1_feeds"):
             if cursor is not None:
-                self._cursor(db, (account, feed), cursor, polling_since)
+                self._cursor(ids, (account, feed), cursor, polling_since)
 
     def _feed(self, db: Connection) -> None:
-        last = self.seen[-1][0] if self.seen else 0
-        rows = _all(db, "select * from change where seq > :last order by seq", last=last)
-        self.seen.extend(rows)
         (count, newest), *_ = _all(db, "select count(*), coalesce(max(seq), 0) from change")
+        last = self.seen[-1][0] if self.seen else 0
+        if newest > last:
+            self.seen.extend(_all(db, "select * from change where seq > :last order by seq", last=last))
         if (count, newest) != (len(self.seen), self.seen[-1][0] if self.seen else 0):
             self.say("P6", f"a reader has seen {len(self.seen)} rows, the feed holds {count}")
 
-    def _cursor(self, db: Connection, feed: Cursor, cursor: str, polling_since: datetime | None) -> None:
+    def _cursor(self, ids: Ids, feed: Cursor, cursor: str, polling_since: datetime | None) -> None:
         before = self.cursors.get(feed)
         if before is not None and cursor < before:
             self.say("P5", f"the cursor of {feed} went back from {before} to {cursor}")
@@ -81,12 +85,12 @@ class Promises:
         if moved and polling_since is not None:
             self.known[(*feed, cursor)] = polling_since if self.honest else NEVER
         if moved and not self.honest and feed[1] in FEEDS:  # nobody may live to tell of this sweep
-            self._excuse(db, feed[1])
+            self._excuse(ids, feed[1])
         since = self.known.get((*feed, cursor))
         if since is not None:
-            self._stored("P3", db, feed, since, at)
+            self._stored("P3", ids, feed, since, at)
         if feed in self.swept:
-            self._stored("P1", db, feed, *self.swept[feed])
+            self._stored("P1", ids, feed, *self.swept[feed])
 
     def _moments(self, feed: str) -> set[datetime]:
         world = self.provider.world
@@ -117,11 +121,11 @@ class Promises:
         if self.honest:
             self.swept[feed] = began, began + min(timedelta(0), self.told)
         else:
-            self._excuse(db, feed[1])
+            self._excuse(partial(_ids, db), feed[1])
 
-    def _excuse(self, db: Connection, feed: str) -> None:
+    def _excuse(self, ids: Ids, feed: str) -> None:
         """What is not stored now may be lost."""
-        self.excused |= {event.id for event in self._listed(feed)} - self._ids(db, feed)
+        self.excused |= {event.id for event in self._listed(feed)} - ids(feed)
 
     def forgotten(self, db: Connection) -> None:
         """The disk has lost the newest commits, which no durability can help: readers begin again from here. What
@@ -133,7 +137,7 @@ class Promises:
         left = {row[:2]: row[2] or "" for row in _all(db, "select account, feed, cursor_at from v1_feeds")}
         self.known = {at: since for at, since in self.known.items() if at[2] <= left.get(at[:2], "")}
 
-    def _stored(self, promise: str, db: Connection, feed: Cursor, visible: datetime, upto: datetime) -> None:
+    def _stored(self, promise: str, ids: Ids, feed: Cursor, visible: datetime, upto: datetime) -> None:
         if feed[1] not in FEEDS:
             return
         due = {
@@ -141,7 +145,7 @@ class Promises:
             for event in self._listed(feed[1])
             if event.visible_at < visible and event.created_at <= upto and self._owed(event)
         }
-        if missing := due - self._ids(db, feed[1]):
+        if missing := due - ids(feed[1]):
             self.say(
                 promise, f"{feed}: {len(missing)} events up to {upto}, listed at {visible}, are not stored"
             )
@@ -151,9 +155,6 @@ class Promises:
 
     def _listed(self, feed: str) -> list[Event]:
         return self.provider.world.window(FEEDS[feed], None, None)
-
-    def _ids(self, db: Connection, feed: str) -> set[str]:
-        return {id for (id,) in _all(db, "select provider_event_id from event where feed = :feed", feed=feed)}
 
     # --- at the end -------------------------------------------------------------------------------------
 
@@ -330,6 +331,11 @@ class Promises:
                 self.say(
                     "P11", f"{account} {feed}: {outcome}, {error}, tried at {attempt}, whole at {complete}"
                 )
+
+
+def _ids(db: Connection, feed: str) -> set[str]:
+    """The events of a feed that are stored."""
+    return {id for (id,) in _all(db, "select provider_event_id from event where feed = :feed", feed=feed)}
 
 
 def _all(db: Connection, query: str, **values: Any) -> list[tuple[Any, ...]]:
