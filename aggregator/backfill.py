@@ -15,8 +15,9 @@ from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.findings import Backfill, Findings, Progress, Recorded
 from aggregator.core.model import Part, Window
 from aggregator.errors import ProviderError
-from aggregator.poll import EDGE, Outcome, Polling, slices, word
-from aggregator.poll import Store as Polled
+from aggregator.poll import EDGE, Polling
+from aggregator.slices import Outcome, slices, word
+from aggregator.slices import Store as Polled
 from aggregator.sweep import Fetch, in_parts
 
 L = TypeVar("L", contravariant=True)

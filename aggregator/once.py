@@ -12,7 +12,8 @@ from aggregator.core.account import Account, Feed
 from aggregator.core.due import LONGEST_PAUSE, is_due
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.errors import AccessDenied, AdapterFailed, ConfigError, RateLimited, Refused, StoreError
-from aggregator.poll import Outcome, poll_account
+from aggregator.poll import poll_account
+from aggregator.slices import Outcome
 from aggregator.sweep import Fetch
 
 if TYPE_CHECKING:

@@ -7,65 +7,32 @@ the same one. An error of the provider never escapes: it ends its sweep, is reco
 outcome. `Fenced` and other faults of the store are the caller's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
-from aggregator.core.fold import stamp
-from aggregator.core.model import Direction, Fact, Listing, Orders, Part, Source, Want, Window
-from aggregator.core.model import Events as EventsAsk
-from aggregator.core.normalise import gathered
+from aggregator.core.model import Events, Listing, Orders, Window
 from aggregator.errors import (
     AccessDenied,
-    AdapterFailed,
     FetchError,
-    PageChanged,
     ProviderError,
     RateLimited,
     Refused,
 )
-from aggregator.sweep import BUDGET, SMALLEST_REFUSED, Fetch, Sweep, in_parts, steady, sweep
+from aggregator.slices import Outcome, Store, full, slices, word
+from aggregator.sweep import SMALLEST_REFUSED, Fetch, Sweep, in_parts, steady, sweep
 from aggregator.sweep import Part as Read
+from aggregator.wants import Asking
 
 L = TypeVar("L", contravariant=True)
 
-SLICE = 1_000  # facts in one transaction
 EDGE = timedelta(seconds=5)  # how far before now a window ends that must have an end
 DAY = timedelta(days=1)
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
 BATCH = 50
-ROUNDS = 3  # of lists and single questions in one poll
-FAILURES = 3  # in a row: then the provider is down, and what is wanted is left for the next poll
-
-
-class Store(Protocol[L]):
-    """What a poll needs of the store; the lease is the store's own affair."""
-
-    def marks(self, account: str) -> Mapping[str, Mark]: ...
-    def wants(self, held: L, now: datetime | None) -> tuple[Want, ...]: ...
-    def lists_owed(self, held: L) -> Set[Direction]: ...
-    def open_orders(
-        self, held: L, direction: Direction, now: datetime
-    ) -> tuple[tuple[str, ...], datetime | None]: ...
-    def record(
-        self, account: Account, held: L, findings: Findings, progress_made: Progress | None = None
-    ) -> Recorded: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a feed's poll (or the answering of wants) went. `drift` counts the rows by which its list grew (or
-    shrank) while it was read."""
-
-    feed: str
-    outcome: str
-    complete: bool
-    recorded: Recorded = Recorded()
-    error: ProviderError | None = None
-    drift: int = 0
 
 
 def poll_account(
@@ -88,7 +55,7 @@ def poll_account(
             outcomes.extend(polling.failed(feed, error) for feed in ahead)
             return tuple(outcomes)
     if not outcomes or not all(isinstance(outcome.error, FetchError) for outcome in outcomes):
-        outcomes.extend(polling.wants([outcome.feed for outcome in outcomes]))
+        outcomes.extend(Asking(polling).again([outcome.feed for outcome in outcomes]))
     return tuple(outcomes)
 
 
@@ -96,7 +63,7 @@ def poll_events(
     account: Account, feed: str, ids: tuple[str, ...], store: Store[L], held: L, fetch: Fetch, now: datetime
 ) -> tuple[Sweep, Recorded]:
     """Fetch provider events by id and take them in."""
-    found = sweep(account, EventsAsk(feed, ids), fetch)
+    found = sweep(account, Events(feed, ids), fetch)
     findings = Findings(feed, now, tuple(found.facts), tuple(found.wants), tuple(found.skipped))
     return found, store.record(account, held, findings)
 
@@ -189,7 +156,7 @@ class Polling:
 
         def drain(found: Sweep) -> None:
             nonlocal recorded
-            if len(found.facts) >= SLICE:
+            if full(found):
                 recorded += self.record(feed, found, None).recorded
                 found.facts, found.wants, found.skipped = [], [], []
 
@@ -237,90 +204,6 @@ class Polling:
             outcome = self.record(feed, found, progress(found, False))
         return replace(outcome, recorded=recorded + outcome.recorded)
 
-    # --- wants ------------------------------------------------------------------------------------------
-
-    def wants(self, polled: Iterable[str]) -> Iterator[Outcome]:
-        """Ask for what is wanted: by a listing where that is shorter, or where only a whole list can tell, else
-        one by one. And again as long as lists are read: one may miss an order that must then be asked for, and
-        an order lack a number that another one in the list may have."""
-        listed = set(polled)
-        for turn in range(ROUNDS):
-            pending, owed = self.store.wants(self.held, self.clock()), self.store.lists_owed(self.held)
-            lists = [feed for feed in self.account.feeds.values() if feed.defaults.kind is FeedKind.LISTING]
-            here = [feed for feed in lists if feed.enabled and self._to_list(feed, listed, pending, owed)]
-            if not here and (turn or not pending):
-                return
-            for feed in here:
-                outcome = self.feed(feed)
-                yield outcome
-                if isinstance(outcome.error, AccessDenied | RateLimited):
-                    return
-                listed.add(feed.name)
-            if here:
-                pending = self.store.wants(self.held, self.clock())
-            if pending:
-                yield self._ask_for(pending)
-
-    def _to_list(self, feed: Feed, listed: Set[str], pending: Sequence[Want], owed: Set[Direction]) -> bool:
-        """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
-        if feed.defaults.direction in owed and not self._fails(feed):
-            return True
-        asked = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
-        return feed.name not in listed and asked > max(1, self.mark(feed.name).pages)
-
-    def _fails(self, feed: Feed) -> bool:
-        """Whether the feed's last poll, this one or an earlier one, did not come to its end."""
-        polled = self.polled.get(feed.name)
-        return self.mark(feed.name).failures > 0 if polled is None else not polled.complete
-
-    def _ask_for(self, pending: Sequence[Want]) -> Outcome:
-        """Ask one by one, as long as the provider answers and time is left; the rest stays wanted."""
-        done, failed, in_a_row = Recorded(), None, 0
-        began = self.clock()
-        for want in pending:
-            found = sweep(self.account, _ask(want), self.fetch)
-            done += self._answer(want, found)
-            if found.complete:
-                in_a_row = 0
-            else:
-                failed = found.error or PageChanged(f"{want.part} {want.id}: {found.incomplete}")
-                in_a_row += isinstance(failed, FetchError)
-                if isinstance(failed, AccessDenied | RateLimited) or in_a_row == FAILURES:
-                    break
-            if not timedelta(0) <= self.clock() - began <= BUDGET:
-                break
-        if isinstance(failed, RateLimited):
-            self._hold_off(failed.until)
-        return Outcome("wanted", word(failed), failed is None, done, failed)
-
-    def _answer(self, want: Want, found: Sweep) -> Recorded:
-        """Record what came for a want. An event whose payload is still owed is a want that the store keeps;
-        a number list is whole only when all of its pages came and fit together, and it is asked for only where
-        there are numbers."""
-        if want.part is Part.NUMBERS and found.complete and (found.short or not found.came):
-            found.incomplete = "drift" if found.short else "contradiction"
-        facts = tuple(found.facts)
-        if want.part is Part.NUMBERS and found.complete:
-            facts = gathered(facts)
-        findings = Findings(
-            want.feed or "wanted",
-            found.at or self.clock(),
-            facts,
-            tuple(found.wants),
-            tuple(found.skipped),
-            answered=(want,) if found.complete else (),
-            failed=() if found.complete else (want,),
-            initial=self.first_look,
-        )
-        return self.store.record(self.account, self.held, findings)
-
-    def _hold_off(self, until: datetime) -> None:
-        """The provider asks us to wait, though every feed is done: remember it with the feeds."""
-        for name, progress in self.polled.items():
-            if progress.complete:
-                findings = Findings(name, progress.attempted_at)
-                self.store.record(self.account, self.held, findings, replace(progress, not_before=until))
-
     # --- recording --------------------------------------------------------------------------------------
 
     def _progress(self, feed: Feed, found: Sweep) -> Progress:
@@ -353,35 +236,6 @@ class Polling:
         return Outcome(feed.name, outcome, found.complete, recorded, found.error, found.grown)
 
 
-def slices(feed: str, found: Sweep, at: datetime, initial: bool) -> list[Findings]:
-    """What a sweep brought, in pieces for one transaction each, oldest first; at least one. The history that came
-    with a look at its order stays with it, so that a first look is told as one."""
-    looks = {fact.order: stamp(fact) for fact in found.facts if fact.source is Source.SNAPSHOT}
-    pieces: list[list[Fact]] = [[]]
-    for fact in sorted(found.facts, key=lambda f: (looks.get(f.order, stamp(f)), f.order.id, stamp(f))):
-        piece = pieces[-1]
-        if len(piece) >= SLICE and not (fact.order in looks and fact.order == piece[-1].order):
-            pieces.append([])
-        pieces[-1].append(fact)
-    findings = [Findings(feed, at, tuple(told), _wants_of(found, told), initial=initial) for told in pieces]
-    without_cause = tuple(want for want in found.wants if want.because is None)
-    last = findings[-1]
-    findings[-1] = replace(last, wants=(*last.wants, *without_cause), skipped=tuple(found.skipped))
-    return findings
-
-
-def _wants_of(found: Sweep, told: Iterable[Fact]) -> tuple[Want, ...]:
-    """The wants that these facts cause, to be stored with them."""
-    here = {fact.source_id for fact in told}
-    return tuple(want for want in found.wants if want.because in here)
-
-
-def _ask(want: Want) -> Orders | EventsAsk:
-    if want.part is Part.EVENT:
-        return EventsAsk(want.feed or "", (want.id,))
-    return Orders(want.direction or Direction.PORT_IN, (want.id,), want.part)
-
-
 def _narrower(ask: Orders, refusal: Refused) -> list[Orders]:
     """A refused ask over a shorter time, in halves; empty when it cannot be the length."""
     assert ask.since is not None and ask.until is not None
@@ -400,17 +254,3 @@ def _start(feed: Feed, now: datetime) -> datetime:
     if isinstance(feed.start, datetime):
         return feed.start
     return BEGINNING if feed.start is None else now - feed.start
-
-
-def word(error: ProviderError | None) -> str:
-    """An outcome in one word."""
-    if error is None:
-        return "complete"
-    names = {
-        RateLimited: "rate_limited",
-        AccessDenied: "denied",
-        PageChanged: "page_changed",
-        AdapterFailed: "adapter_failed",
-        Refused: "refused",
-    }
-    return names.get(type(error), "unreachable")

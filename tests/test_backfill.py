@@ -16,7 +16,7 @@ from aggregator import sweep as sweeping
 from aggregator.backfill import backfill
 from aggregator.core.findings import Backfill
 from aggregator.errors import FetchError, RateLimited
-from aggregator.poll import Outcome
+from aggregator.slices import Outcome
 
 
 @dataclass

@@ -10,7 +10,7 @@ from standin_lives import HOUR
 from stored import FOR_EACH_PROCESS, Desk, desk, event, look
 from test_whole_way import Way, assert_true, telnyx, way
 
-from aggregator import poll as polling
+from aggregator import slices as slicing
 from aggregator.errors import StoreError
 
 
@@ -53,7 +53,7 @@ def test_a_slice_whose_commit_was_lost_is_recorded_once_when_it_is_redone(
 def test_a_poll_that_loses_every_other_commit_ends_with_everything_once(
     postgres_url: str, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "SLICE", 30)
+    monkeypatch.setattr(slicing, "SLICE", 30)
     with between(postgres_url) as (url, there), way(url, **{"telnyx-main": telnyx(20, 9)}) as here:
         losses = polled_to_the_end(here, there, lost)
         assert losses > 5

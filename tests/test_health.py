@@ -36,7 +36,7 @@ from aggregator.core.model import Direction, References, Skipped, State
 from aggregator.errors import StoreError
 from aggregator.metrics import CONTENT_TYPE, Meter, exposition
 from aggregator.once import Polled, Verdict
-from aggregator.poll import Outcome
+from aggregator.slices import Outcome
 from aggregator.store.figures import figures as known
 from aggregator.store.queries import open_reader
 

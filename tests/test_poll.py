@@ -15,8 +15,9 @@ from standin import Faults
 from standin_lives import DAY, HOUR, MINUTE, SECOND, FoneDynamics, Knobs, Telnyx
 from unwired import SID, Killed, Setting, Unwired, calm, failing, setting
 
-from aggregator import poll as polling
+from aggregator import slices as slicing
 from aggregator import sweep as sweeping
+from aggregator import wants
 from aggregator.core.account import Account
 from aggregator.core.model import Direction, OrderRef, Request
 from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused
@@ -107,7 +108,7 @@ def test_a_poll_killed_at_any_record_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "LARGEST_WINDOW", 40)
-    monkeypatch.setattr(polling, "SLICE", 25)
+    monkeypatch.setattr(slicing, "SLICE", 25)
     world = calm(12, empty=0.2, late=0.2)
     ours = _without_lookback(account())
     kills = 0
@@ -191,13 +192,13 @@ def test_a_wrong_clock_loses_nothing_where_the_window_must_have_an_end(skews: li
 def test_the_history_that_came_with_a_look_stays_with_it_in_one_slice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(polling, "SLICE", 3)
+    monkeypatch.setattr(slicing, "SLICE", 3)
     orders = [OrderRef(Direction.PORT_IN, f"order-{number}") for number in range(4)]
     found = sweeping.Sweep()
     for ref in orders:
         found.facts += [replace(event(-hours, "submitted"), order=ref) for hours in (9, 5, 7)]
         found.facts.append(replace(look(0, "exception"), order=ref))
-    pieces = polling.slices("porting_status", found, NOW, initial=True)
+    pieces = slicing.slices("porting_status", found, NOW, initial=True)
     assert [len(piece.facts) for piece in pieces] == [4, 4, 4, 4]
     assert all(len({fact.order for fact in piece.facts}) == 1 for piece in pieces)
 
@@ -205,7 +206,7 @@ def test_the_history_that_came_with_a_look_stays_with_it_in_one_slice(
 def test_a_window_is_recorded_in_slices_oldest_first_and_the_last_moves_the_cursor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "SLICE", 40)
+    monkeypatch.setattr(slicing, "SLICE", 40)
     world = calm(50)
     with setting(Unwired(world, Faults(order="unsorted")), account(), tmp_path) as here:
         here.poll("porting_events")
@@ -225,7 +226,7 @@ def test_a_window_is_recorded_in_slices_oldest_first_and_the_last_moves_the_curs
 def test_a_want_is_stored_with_the_slice_that_causes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "SLICE", 10)
+    monkeypatch.setattr(slicing, "SLICE", 10)
     with setting(Unwired(calm(10)), account(), tmp_path) as here:
         here.poll("porting_events")
         for findings, _ in here.store.records:
@@ -329,7 +330,7 @@ def test_an_answer_that_never_comes_is_not_waited_for_three_times_over(telnyx: S
     outcomes = telnyx.poll("porting_events", "portout_events")
     assert not outcomes["wanted"].complete
     singles = [path for path in telnyx.wire.paths() if path.count("/") == 2 and not path.endswith("/events")]
-    assert len(singles) == polling.FAILURES
+    assert len(singles) == wants.FAILURES
 
 
 def test_a_long_line_of_wants_is_left_for_the_next_poll_when_the_time_is_up(telnyx: Setting) -> None:
@@ -467,7 +468,7 @@ def test_one_feed_that_fails_does_not_keep_the_others(telnyx: Setting) -> None:
 def test_a_listing_is_recorded_page_by_page_and_only_a_complete_one_answers_wants(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "SLICE", 50)
+    monkeypatch.setattr(slicing, "SLICE", 50)
     world = calm(250)
     with setting(Unwired(world), account(), tmp_path) as here:
         here.wire.trouble = failing(

@@ -22,7 +22,7 @@ from standin import Faults, StandIn
 from standin_lives import DAY, HOUR, MINUTE, SECOND, Event, FoneDynamics, Knobs, Telnyx
 from unwired import SID, Killed
 
-from aggregator import poll as polling
+from aggregator import slices as slicing
 from aggregator import sweep as sweeping
 from aggregator.core.account import Account
 from aggregator.core.findings import Findings, Progress, Recorded
@@ -398,7 +398,7 @@ def test_a_process_killed_between_any_two_commits_goes_on_where_it_was(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "LARGEST_WINDOW", 60)
-    monkeypatch.setattr(polling, "SLICE", 30)
+    monkeypatch.setattr(slicing, "SLICE", 30)
     with way(database_url, **{"telnyx-main": telnyx(20, 9), "fone-au": fone(8, 9)}) as here:
         kills = 0
         for name in here.accounts:

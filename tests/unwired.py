@@ -17,7 +17,8 @@ from aggregator.core.account import Account
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
 from aggregator.core.model import Page, Request
 from aggregator.errors import ProviderError, Refused
-from aggregator.poll import Outcome, poll_account
+from aggregator.poll import poll_account
+from aggregator.slices import Outcome
 from aggregator.store.store import Lease, Store, open_store
 
 SID = "A5EQ333XCXHTRHUS5DEOXLLA36ZQSZQQ"

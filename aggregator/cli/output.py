@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aggregator.poll import Outcome
+    from aggregator.slices import Outcome
 
 Row = Mapping[str, Any]
 UNLIMITED = 100_000

@@ -15,7 +15,7 @@ from aggregator.errors import AccessDenied, Refused, Stopped
 from aggregator.once import held
 
 if TYPE_CHECKING:
-    from aggregator.poll import Outcome
+    from aggregator.slices import Outcome
 
 
 def walk(name: str, since: datetime, until: datetime | None) -> int:

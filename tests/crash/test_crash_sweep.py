@@ -6,7 +6,7 @@ import pytest
 from scenes import drifting, first_poll, takeover
 from sweeping import Sweep, one_process, two_polls, two_processes, undisturbed
 
-from aggregator import poll as polling
+from aggregator import slices as slicing
 from aggregator import sweep as reading
 
 SCENES = {
@@ -23,7 +23,7 @@ def test_whatever_a_kill_at_any_moment_leaves_a_restart_ends_as_if_nothing_had_h
 ) -> None:
     scene, play = SCENES[name]
     if "slices" in name:
-        monkeypatch.setattr(polling, "SLICE", 6)
+        monkeypatch.setattr(slicing, "SLICE", 6)
         monkeypatch.setattr(reading, "LARGEST_WINDOW", 25)
     truth = undisturbed(tmp_path / "undisturbed", scene(), play)
     assert truth.wrong == []

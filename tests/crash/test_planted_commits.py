@@ -12,6 +12,7 @@ from sqlmodel import col
 from sweeping import Sweep, one_process, undisturbed
 
 from aggregator import poll as polling
+from aggregator import slices as slicing
 from aggregator.core.account import Account, Feed
 from aggregator.core.findings import Findings, Progress, Recorded
 from aggregator.store.store import Lease, Store
@@ -64,13 +65,13 @@ def two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 def cursor_per_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every slice moves the cursor, not only the last one."""
 
-    def record(self: Any, feed: Feed, found: Found, progress: Progress | None) -> polling.Outcome:
+    def record(self: Any, feed: Feed, found: Found, progress: Progress | None) -> slicing.Outcome:
         if progress is not None and progress.cursor is not None and found.at is not None:
-            for findings in polling.slices(feed.name, found, found.at, True)[:-1]:
+            for findings in slicing.slices(feed.name, found, found.at, True)[:-1]:
                 self.store.record(self.account, self.held, findings, replace(progress, partial=True))
         return RECORD_ALL(self, feed, found, progress)
 
-    monkeypatch.setattr(polling, "SLICE", 6)
+    monkeypatch.setattr(slicing, "SLICE", 6)
     monkeypatch.setattr(polling.Polling, "record", record)
 
 
@@ -82,7 +83,7 @@ def test_a_planted_commit_bug_is_found(
 ) -> None:
     scene = telnyx_alone()
     with monkeypatch.context() as planted:
-        planted.setattr(polling, "SLICE", 1_000)
+        planted.setattr(slicing, "SLICE", 1_000)
         truth = undisturbed(tmp_path / "undisturbed", scene, one_process)
         plant(planted)
         sweep = Sweep(tmp_path, whole=plant is not cursor_per_page).run(telnyx_alone(), one_process)

@@ -21,6 +21,7 @@ from aggregator import poll
 from aggregator.core.account import Account, Feed
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.model import Page, Request, Window
+from aggregator.slices import Outcome
 from aggregator.store import record as records
 from aggregator.store.rows import CHANGE
 from aggregator.store.statements import insert
@@ -56,7 +57,7 @@ def cursor_first() -> Iterator[None]:
 def cursor_per_page() -> Iterator[None]:
     window_of = poll.Polling._window
 
-    def wrong(self: poll.Polling, feed: Feed, window: Window, progress: Any) -> poll.Outcome:
+    def wrong(self: poll.Polling, feed: Feed, window: Window, progress: Any) -> Outcome:
         fetch = self.fetch
 
         def recorded(request: Request) -> Page:

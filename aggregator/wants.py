@@ -1,0 +1,118 @@
+"""What is still wanted when the feeds are polled: answered by a listing where that is shorter, or where only a whole
+list can tell, else by single questions."""
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from aggregator.core.account import Feed, FeedKind
+from aggregator.core.findings import Findings, Recorded
+from aggregator.core.model import Direction, Events, Orders, Part, Want
+from aggregator.core.normalise import gathered
+from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited
+from aggregator.slices import Outcome, word
+from aggregator.sweep import BUDGET, Sweep, sweep
+
+if TYPE_CHECKING:
+    from aggregator.poll import Polling
+
+ROUNDS = 3  # of lists and single questions in one poll
+FAILURES = 3  # in a row: then the provider is down, and what is wanted is left for the next poll
+
+
+class Asking:
+    """The end of a poll, which asks for what the store still wants."""
+
+    def __init__(self, poll: "Polling") -> None:
+        self.poll = poll
+        self.account, self.store, self.held = poll.account, poll.store, poll.held
+        self.fetch, self.clock = poll.fetch, poll.clock
+
+    def again(self, polled: Iterable[str]) -> Iterator[Outcome]:
+        """Ask for what is wanted: by a listing where that is shorter, or where only a whole list can tell, else
+        one by one. And again as long as lists are read: one may miss an order that must then be asked for, and
+        an order lack a number that another one in the list may have."""
+        listed = set(polled)
+        for turn in range(ROUNDS):
+            pending, owed = self.store.wants(self.held, self.clock()), self.store.lists_owed(self.held)
+            lists = [feed for feed in self.account.feeds.values() if feed.defaults.kind is FeedKind.LISTING]
+            here = [feed for feed in lists if feed.enabled and self._to_list(feed, listed, pending, owed)]
+            if not here and (turn or not pending):
+                return
+            for feed in here:
+                outcome = self.poll.feed(feed)
+                yield outcome
+                if isinstance(outcome.error, AccessDenied | RateLimited):
+                    return
+                listed.add(feed.name)
+            if here:
+                pending = self.store.wants(self.held, self.clock())
+            if pending:
+                yield self._ask_for(pending)
+
+    def _to_list(self, feed: Feed, listed: Set[str], pending: Sequence[Want], owed: Set[Direction]) -> bool:
+        """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
+        if feed.defaults.direction in owed and not self._fails(feed):
+            return True
+        asked = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
+        return feed.name not in listed and asked > max(1, self.poll.mark(feed.name).pages)
+
+    def _fails(self, feed: Feed) -> bool:
+        """Whether the feed's last poll, this one or an earlier one, did not come to its end."""
+        polled = self.poll.polled.get(feed.name)
+        return self.poll.mark(feed.name).failures > 0 if polled is None else not polled.complete
+
+    def _ask_for(self, pending: Sequence[Want]) -> Outcome:
+        """Ask one by one, as long as the provider answers and time is left; the rest stays wanted."""
+        done, failed, in_a_row = Recorded(), None, 0
+        began = self.clock()
+        for want in pending:
+            found = sweep(self.account, _ask(want), self.fetch)
+            done += self._answer(want, found)
+            if found.complete:
+                in_a_row = 0
+            else:
+                failed = found.error or PageChanged(f"{want.part} {want.id}: {found.incomplete}")
+                in_a_row += isinstance(failed, FetchError)
+                if isinstance(failed, AccessDenied | RateLimited) or in_a_row == FAILURES:
+                    break
+            if not timedelta(0) <= self.clock() - began <= BUDGET:
+                break
+        if isinstance(failed, RateLimited):
+            self._hold_off(failed.until)
+        return Outcome("wanted", word(failed), failed is None, done, failed)
+
+    def _answer(self, want: Want, found: Sweep) -> Recorded:
+        """Record what came for a want. An event whose payload is still owed is a want that the store keeps;
+        a number list is whole only when all of its pages came and fit together, and it is asked for only where
+        there are numbers."""
+        if want.part is Part.NUMBERS and found.complete and (found.short or not found.came):
+            found.incomplete = "drift" if found.short else "contradiction"
+        facts = tuple(found.facts)
+        if want.part is Part.NUMBERS and found.complete:
+            facts = gathered(facts)
+        findings = Findings(
+            want.feed or "wanted",
+            found.at or self.clock(),
+            facts,
+            tuple(found.wants),
+            tuple(found.skipped),
+            answered=(want,) if found.complete else (),
+            failed=() if found.complete else (want,),
+            initial=self.poll.first_look,
+        )
+        return self.store.record(self.account, self.held, findings)
+
+    def _hold_off(self, until: datetime) -> None:
+        """The provider asks us to wait, though every feed is done: remember it with the feeds."""
+        for name, progress in self.poll.polled.items():
+            if progress.complete:
+                findings = Findings(name, progress.attempted_at)
+                self.store.record(self.account, self.held, findings, replace(progress, not_before=until))
+
+
+def _ask(want: Want) -> Orders | Events:
+    if want.part is Part.EVENT:
+        return Events(want.feed or "", (want.id,))
+    return Orders(want.direction or Direction.PORT_IN, (want.id,), want.part)
