@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from aggregator.config import Config
 from aggregator.core.account import Account
 from aggregator.core.due import is_due
 from aggregator.core.findings import Mark
+from aggregator.desk import Desk
 from aggregator.errors import ConfigError, Fenced, Stopped, StoreError
 from aggregator.once import Polled, Verdict, poll_once
 from aggregator.systemd import Notifier
@@ -89,16 +90,13 @@ class Daemon:
         self.resting: dict[str, float] = {}
         self.failing: dict[str, str] = {}
         self.held_elsewhere: set[str] = set()
-        self.database_error: str | None = None
         self.stopping = asyncio.Event()
         self.pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="poll")
-        self.desk = ThreadPoolExecutor(4, thread_name_prefix="desk")  # our own work never queues behind polls
-        self.at_desk: set[object] = set()  # what is being worked on there
+        self.desk = Desk()
         self.scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
-        self.ticked = self.asked = time.monotonic()
-        self.probing: asyncio.Task[None] | None = None  # the database, asked whether it is there
+        self.ticked = time.monotonic()
         self.polled = self.changed = 0
         self.pruned: Pruned | None = None
         self.pruning = asyncio.Lock()
@@ -112,7 +110,7 @@ class Daemon:
             loop.add_signal_handler(name, self.stopping.set)
         reloads: set[asyncio.Task[None]] = set()
         loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(self.reload())))
-        await self._at_desk(self._adopt, self.config)
+        await self.desk.do(self._adopt, self.config)
         self.scheduler.add_job(
             self.tick, IntervalTrigger(seconds=self.limits.tick_s, timezone=UTC), id="tick"
         )
@@ -141,28 +139,22 @@ class Daemon:
         for helper in helpers:
             helper.cancel()
         self.scheduler.shutdown(wait=False)
-        await self._wait_for_desk(self.limits.closing_s)
+        await self.desk.emptied(self.limits.closing_s)
         try:
-            await asyncio.wait_for(self._at_desk(self._release), self.limits.closing_s)
+            await asyncio.wait_for(self.desk.do(self._release), self.limits.closing_s)
         except TimeoutError:  # a database that hangs
             ended = False
         except StoreError as error:
             log.warning("daemon.not_released", error=str(error))
-        for pool in (self.pool, self.desk):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.desk.close()
         log.info("daemon.stopped", whole=ended)
-        return ended and not self.at_desk
+        return ended and not self.desk.busy
 
     async def _wait_for_polls(self, seconds: float) -> bool:
         if self.polls:
             await asyncio.wait(set(self.polls.values()), timeout=seconds)
         return not self.polls
-
-    async def _wait_for_desk(self, seconds: float) -> None:
-        """A connection that is still in use would keep a SQLite file in WAL mode."""
-        end = time.monotonic() + seconds
-        while self.at_desk and time.monotonic() < end:
-            await asyncio.sleep(0.02)
 
     def _release(self) -> None:
         for lease in self.leases.values():
@@ -175,12 +167,12 @@ class Daemon:
         """Take a new configuration over; one that is broken leaves the old one in force."""
         self.notifier.reloading()
         try:
-            config = await self._at_desk(self.load)
+            config = await self.desk.do(self.load)
             if config.database != self.config.database:
                 log.warning("reload.database", advice="restart the daemon to use another database")
             if config.http != self.config.http:
                 log.warning("reload.http", advice="restart the daemon to serve on another address")
-            await self._at_desk(self._adopt, config)
+            await self.desk.do(self._adopt, config)
             log.info("reload.done", accounts=len(self.accounts))
         except (ConfigError, StoreError) as error:
             log.error("reload.refused", error=str(error), advice="the configuration before stays in force")
@@ -209,7 +201,7 @@ class Daemon:
     async def tick(self) -> None:
         """Start a poll for every account that has something due. Never waits for one."""
         self.ticked = time.monotonic()
-        agenda = await self._guarded(self.store.agenda)
+        agenda = await self.desk.guarded(self.store.agenda)
         if agenda is None or self.stopping.is_set():
             return
         now = self.clock()
@@ -231,7 +223,7 @@ class Daemon:
             polled = await asyncio.get_running_loop().run_in_executor(
                 self.pool, self._poll_once, account, fetch
             )
-            await self._at_desk(publish.published, self.store.engine, polled.recorded.newest_seq)
+            await self.desk.do(publish.published, self.store.engine, polled.recorded.newest_seq)
             self._tell(polled)
         except Stopped:
             log.info("poll.stopped", account=account.name)
@@ -302,7 +294,7 @@ class Daemon:
             return
         try:
             async with self.pruning:
-                step = await self._guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+                step = await self.desk.guarded(lambda: self.store.prune_if_due(ages, self.clock()))
         except Exception:
             log.exception("prune.crashed", advice="nothing is removed any more until the next start")
             self.scheduler.remove_job("prune")
@@ -320,7 +312,7 @@ class Daemon:
         """Renew what we hold and try for what we do not."""
         while True:
             await asyncio.sleep(self.limits.renew_s)
-            await self._guarded(self._renew)
+            await self.desk.guarded(self._renew)
 
     def _renew(self) -> None:
         for name in self.store.renew_all(self.leases.values(), self.clock()):
@@ -344,7 +336,7 @@ class Daemon:
         known = None
         while True:
             await asyncio.sleep(self.limits.wal_s)
-            wrong = await self._at_desk(self._shorten_wal)
+            wrong = await self.desk.do(self._shorten_wal)
             if wrong and not known:
                 log.warning("database.wal_grows", error=wrong)
             elif known and not wrong:
@@ -382,7 +374,7 @@ class Daemon:
         while True:
             if self.is_alive():
                 self.notifier.watchdog()
-            self._probe()
+            self.desk.probe(self.store.probe)
             await asyncio.sleep(interval / 3)
 
     def is_alive(self) -> bool:
@@ -391,46 +383,7 @@ class Daemon:
         now, limits = time.monotonic(), self.limits
         ticking = now - self.ticked < limits.silent_s
         hanging = [name for name, since in self.since.items() if now - since > limits.poll_s]
-        owing = self.probing is not None and not self.probing.done() and now - self.asked > limits.probe_s
-        return ticking and not hanging and not owing
-
-    def _probe(self) -> None:
-        """Ask the database whether it is there, in a thread of its own; its answer or its error both count."""
-        if self.probing is None or self.probing.done():
-            self.asked = time.monotonic()
-            self.probing = asyncio.create_task(self._probe_once())
-
-    async def _probe_once(self) -> None:
-        with suppress(StoreError):
-            await self._at_desk(self.store.probe)
-
-    # --- threads ----------------------------------------------------------------------------------------
-
-    async def _guarded(self, work: Callable[[], T]) -> T | None:
-        """Work on the database that may fail for a while: said once when it starts and once when it ends."""
-        try:
-            found = await self._at_desk(work)
-        except StoreError as error:
-            if self.database_error is None:
-                log.error("database.failing", error=str(error))
-            self.database_error = str(error)
-            return None
-        if self.database_error is not None:
-            log.info("database.recovered")
-            self.database_error = None
-        return found
-
-    def _at_desk(self, work: Callable[..., T], *arguments: Any) -> Awaitable[T]:
-        """Work of our own, in a thread that no poll can occupy."""
-
-        def job() -> T:
-            self.at_desk.add(token := object())
-            try:
-                return work(*arguments)
-            finally:
-                self.at_desk.discard(token)
-
-        return asyncio.get_running_loop().run_in_executor(self.desk, job)
+        return ticking and not hanging and not self.desk.hangs(limits.probe_s)
 
 
 def serve(daemon: Daemon) -> None:

@@ -320,7 +320,7 @@ def test_a_long_poll_is_no_hang_as_long_as_it_commits(
         assert slow.now > limits.poll_s
         assert all(slow.seen) is alive
         one.pool.shutdown()
-        one.desk.shutdown()
+        one.desk.close()
 
 
 ON_POSTGRES = TOML.replace("sqlite:///aggregator.db", "DATABASE")

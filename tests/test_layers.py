@@ -28,6 +28,7 @@ MAY = {
     "health": "config errors",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
     "deadlines": "",
+    "desk": "errors",
     "fetch": "config core deadlines errors",
     "store": "config core errors",
     "publish": "config core errors",
@@ -50,6 +51,7 @@ LIBRARIES = {
     "health": "starlette structlog uvicorn",
     "simulator": "starlette uvicorn",
     "daemon": "apscheduler structlog",
+    "desk": "structlog",
     "cli": "psycopg rich structlog typer",
 }
 """For each part which libraries it may import; the others do with the standard library."""

@@ -24,7 +24,7 @@ import apscheduler.schedulers.base
 import apscheduler.triggers.date
 import apscheduler.triggers.interval
 
-from aggregator import daemon, fetch, once
+from aggregator import daemon, desk, fetch, once
 from aggregator.store import lease
 
 T = TypeVar("T")
@@ -189,8 +189,9 @@ def virtual(time: Callable[[], Time], alive: Mapping[int, str]) -> Iterator[None
         for name in ("apscheduler.scheduler", "apscheduler.executors.default"):
             patches.enter_context(patch.object(logging.getLogger(name), "disabled", True))
         clock = SimpleNamespace(monotonic=lambda: time().mono)
-        patches.enter_context(patch.object(daemon, "time", clock))
-        patches.enter_context(patch.object(daemon, "ThreadPoolExecutor", _NoPool))
+        for module in (daemon, desk):
+            patches.enter_context(patch.object(module, "time", clock))
+            patches.enter_context(patch.object(module, "ThreadPoolExecutor", _NoPool))
         patches.enter_context(patch.object(fetch, "_deadlines", _NoDeadlines()))
         patches.enter_context(patch.object(once, "threading", SimpleNamespace(**threads)))
         patches.enter_context(patch.object(lease, "_place", lambda: HOST))
