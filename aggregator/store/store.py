@@ -5,47 +5,37 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, select, update
-from sqlmodel import col
+from sqlalchemy import Connection, Engine, and_, bindparam, select, update
 
 from aggregator.core.account import Account
-from aggregator.core.due import backoff
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded, Replayed
 from aggregator.core.fold import stamp
-from aggregator.core.model import Basis, Direction, Skipped, Vocabulary, Want
-from aggregator.core.normalise import NO_REASON, meaning, reason
+from aggregator.core.model import Direction, Skipped, Want
 from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
 from aggregator.store import absence, lease, moves, progress, schema, wal, wanted
+from aggregator.store import accounts as known
 from aggregator.store import engine as engines
 from aggregator.store import prune as pruning
-from aggregator.store.clocks import wind
 from aggregator.store.prune import Ages, Pruned
 from aggregator.store.record import record
 from aggregator.store.remembered import Remembered
 from aggregator.store.replay import replay
-from aggregator.store.statements import insert, table_of, upsert
+from aggregator.store.statements import table_of
 from aggregator.store.tables import (
     AccountRow,
     FeedIdentityRow,
     FeedRow,
-    LeaseRow,
     OrderRow,
-    UnknownWordRow,
 )
 
 GRACE = timedelta(hours=48)
 """How long an ended order is still read again: an Australian cutover can be given back."""
-FIRST_REFUSAL = timedelta(minutes=5)
 
 _ONE = select(1)
 _ACCOUNT, _FEED, _ORDER = table_of(AccountRow), table_of(FeedRow), table_of(OrderRow)
-_NAMED = _ACCOUNT.c.name == bindparam("account")
-_ACCOUNT_ID = select(_ACCOUNT.c.id).where(_NAMED)
-_PAUSED = select(_ACCOUNT.c.paused_reason, _ACCOUNT.c.paused_until).where(_NAMED)
-_MARKS = select(_FEED).join(_ACCOUNT).where(_NAMED)
+_MARKS = select(_FEED).join(_ACCOUNT).where(known.NAMED)
 _AGENDA = select(_FEED, _ACCOUNT.c.name, _ACCOUNT.c.paused_until).join(_ACCOUNT)
 _IS_FINAL = and_(
     _ORDER.c.state.in_([*TERMINAL]), _ORDER.c.mapping_basis.in_([*FINAL_BASES]), ~_ORDER.c.messaging_open
@@ -104,59 +94,8 @@ class Store:
 
     def sync(self, accounts: Iterable[Account], keep_ended: timedelta, now: datetime) -> None:
         """Make the database know the accounts and feeds of the configuration; others are marked."""
-        accounts = tuple(accounts)
         with self._writing() as tx:
-            counters = ("floor", "newest_seq", "newest_fact", "newest_event", "newest_order", "pruned_until")
-            zero = dict.fromkeys(counters, 0)
-            identity = {"id": 1, "feed_id": secrets.token_hex(8), "keep_ended_s": 0, **zero}
-            insert(tx, FeedIdentityRow, [identity], unless_there=("id",))
-            tx.execute(update(FeedIdentityRow).values(keep_ended_s=int(keep_ended.total_seconds())))
-            names = [account.name for account in accounts]
-            tx.execute(update(AccountRow).where(col(AccountRow.name).not_in(names)).values(configured=False))
-            for account in accounts:
-                self._sync(tx, account, now)
-
-    def _sync(self, tx: Connection, account: Account, now: datetime) -> None:
-        values = {
-            "provider": account.provider,
-            "label": account.label,
-            "configured": True,
-            "region": account.options.region,
-            "time_zone": account.options.time_zone,
-        }
-        account_id = self._account_id(tx, account.name)
-        if account_id is None:
-            last = tx.execute(
-                select(col(AccountRow.id)).order_by(col(AccountRow.id).desc()).limit(1)
-            ).scalar()
-            account_id = (last or 0) + 1
-            row = {"id": account_id, "name": account.name, "refusals": 0, **values}
-            insert(tx, AccountRow, [row])
-            insert(tx, LeaseRow, [{"account_id": account_id, "epoch": 0}])
-        else:
-            tx.execute(update(AccountRow).where(col(AccountRow.id) == account_id).values(values))
-        for feed in account.feeds.values():
-            known = {"enabled": feed.enabled, "stale_after_s": int(feed.stale_after.total_seconds())}
-            row = {"account_id": account_id, "feed": feed.name, "known_since": now, **known}
-            row |= {"consecutive_failures": 0, "skew_s": 0.0, "pages": 0}
-            upsert(tx, FeedRow, ("account_id", "feed"), [row], only=tuple(known))
-        self._forget_known_words(tx, account, account_id)
-        wind(tx, account, account_id)
-
-    def _forget_known_words(self, tx: Connection, account: Account, account_id: int) -> None:
-        """A word that somebody has explained since is not unknown any more."""
-        table = table_of(UnknownWordRow)
-        here = table.c.account_id == account_id
-        for row in tx.execute(select(table.c.vocabulary, table.c.word).where(here).distinct()).all():
-            if row.vocabulary == Vocabulary.REASON:
-                known = reason(row.word, account.words) is not NO_REASON
-            else:
-                found = meaning(row.word, Vocabulary(row.vocabulary), account.words)
-                known = found.basis is not Basis.NONE
-            if known:
-                tx.execute(
-                    delete(table).where(here, table.c.vocabulary == row.vocabulary, table.c.word == row.word)
-                )
+            known.sync(tx, accounts, keep_ended, now)
 
     def restored(self) -> str:
         """A new name for the change feed: whoever read on from the old one would miss what a restored backup
@@ -166,13 +105,10 @@ class Store:
             tx.execute(update(FeedIdentityRow).values(feed_id=feed_id))
         return feed_id
 
-    def _account_id(self, tx: Connection, name: str) -> int | None:
-        return tx.execute(_ACCOUNT_ID, {"account": name}).scalar()
-
     def take(self, account: str, now: datetime) -> Lease | None:
         """Take an account over, or None while another living process holds it."""
         with self._writing() as tx:
-            account_id = self._account_id(tx, account)
+            account_id = known.id_of(tx, account)
             assert account_id is not None, "sync knows every account that is polled"
             epoch = lease.take(tx, account_id, self.me, now)
         return None if epoch is None else Lease(account, account_id, epoch)
@@ -197,28 +133,17 @@ class Store:
     def pause(self, held: Lease, reason: str, now: datetime) -> datetime:
         """A refused key: pause the account, longer each time; returns until when."""
         with self._writing() as tx:
-            here = col(AccountRow.id) == held.account_id
-            refusals = (tx.execute(select(col(AccountRow.refusals)).where(here)).scalar() or 0) + 1
-            until = now + min(backoff(refusals, FIRST_REFUSAL) * 4, timedelta(hours=6))
-            values = {"paused_reason": reason, "paused_until": until, "refusals": refusals}
-            tx.execute(update(AccountRow).where(here).values(values))
-            return until
+            return known.pause(tx, held.account_id, reason, now)
 
     def unpause(self, account: str) -> None:
         """Forget that a key was refused or missing: it was changed, or somebody wants it tried again at once."""
         with self._writing() as tx:
-            account_id = self._account_id(tx, account)
-            kept_back = col(FeedRow.last_outcome).in_(("denied", "no_key"))
-            here = update(FeedRow).where(col(FeedRow.account_id) == account_id, kept_back)
-            tx.execute(here.values(last_attempt_at=None, next_due_at=None, consecutive_failures=0))
-            values: dict[str, Any] = {"paused_reason": None, "paused_until": None, "refusals": 0}
-            tx.execute(update(AccountRow).where(col(AccountRow.name) == account).values(values))
+            known.unpause(tx, account)
 
     def paused(self, account: str) -> tuple[str, datetime] | None:
         """Why and until when an account pauses, if it does."""
         with engines.translated(), self.engine.connect() as connection:
-            row = connection.execute(_PAUSED, {"account": account}).one_or_none()
-        return None if row is None or row.paused_until is None else (row.paused_reason, row.paused_until)
+            return known.paused(connection, account)
 
     # --- what stands ------------------------------------------------------------------------------------
 
@@ -318,7 +243,7 @@ class Store:
     def backfills(self, account: str) -> Mapping[str, Backfill]:
         """How far the walk through the history of each of an account's feeds is, ended ones too."""
         with engines.translated(), self.engine.connect() as connection:
-            account_id = self._account_id(connection, account)
+            account_id = known.id_of(connection, account)
             return {} if account_id is None else progress.backfills(connection, account_id)
 
     def begin_backfill(
