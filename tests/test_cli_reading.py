@@ -389,6 +389,18 @@ def test_an_account_that_was_never_polled_is_told(run: Run, own: Path) -> None:
     assert run(own, "waiting")[2].startswith("new has never answered in full (")
 
 
+def test_with_many_accounts_a_warning_and_a_hint_stay_one_line(run: Run, own: Path) -> None:
+    more = "".join(f'[accounts.a{i}]\nprovider = "telnyx"\nsecret = "file:none"\n' for i in range(100, 300))
+    own.write_text(own.read_text("utf-8") + more, encoding="utf-8")
+    assert run(own, "waiting")[2].splitlines()[0] == (
+        "a100 has never answered in full; a101 has never answered in full; a102 has never answered in full"
+        " and 197 more (type: porting-aggregator feeds)"
+    )
+    said = " ".join(run(own, "waiting", "--account", "nobody")[2].replace("│", "").split())
+    assert "no such account: nobody (there is a100, a101," in said and "a111 and 190 more)" in said
+    assert run(own, "poll", "nobody")[2].endswith("a108, a109 and 190 more)\n")
+
+
 @pytest.mark.parametrize("verb", [*VERBS, "show x", "number 1", "changes --after 1"])
 @pytest.mark.parametrize(
     ("option", "said", "hint"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aggregator.store.queries import Reader
 
 Row = dict[str, Any]
+FEW = 3
+"""So many accounts that are out of date are named in the one line about them."""
 
 
 @contextmanager
@@ -53,13 +55,15 @@ def _refuse_unknown(asked: Filters, reader: "Reader", config: "Config") -> None:
 
 def unlike(said: str, known: Iterable[str]) -> str:
     """What was said, with a hint at what may have been meant, or at what there is."""
-    from aggregator.config.values import near
+    from aggregator.config.values import near, some
 
     there = list(known)
-    return said + (near(said, there) or f" (there is {', '.join(there) or 'none'})")
+    return said + (near(said, there) or f" (there is {some(there) or 'none'})")
 
 
 def _warn(asked: Filters, reader: "Reader", config: "Config") -> None:
+    from aggregator.config.values import some
+
     feeds = reader.select("feeds")
     late = [
         said
@@ -70,7 +74,7 @@ def _warn(asked: Filters, reader: "Reader", config: "Config") -> None:
         and (said := _late(account, [row for row in feeds if row["account"] == account.name]))
     ]
     if late:
-        say(f"{'; '.join(late)} (type: porting-aggregator feeds)")
+        say(f"{some(late, FEW, '; ')} (type: porting-aggregator feeds)")
 
 
 def _late(account: "AccountConfig", feeds: list[Row]) -> str:

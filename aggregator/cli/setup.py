@@ -11,6 +11,7 @@ from aggregator import credentials, logs, providers
 from aggregator.accounts import account_of
 from aggregator.cli.app import GLOBALS
 from aggregator.config import AccountConfig, Config, database_url, find, load
+from aggregator.config.values import some
 from aggregator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
     """The accounts named, or every enabled one. ConfigError for a name that is not there."""
     for name in names or ():
         if name not in config.accounts:
-            raise ConfigError(f"no account {name} (there is {', '.join(config.accounts) or 'none'})")
+            raise ConfigError(f"no account {name} (there is {some(list(config.accounts)) or 'none'})")
     found = [config.accounts[name] for name in names] if names else list(config.accounts.values())
     return [account for account in found if account.enabled or names]
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -35,6 +36,16 @@ def near(word: str, known: list[str]) -> str:
     """A hint in brackets at what may have been meant, or nothing."""
     close = get_close_matches(word, known, 1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def some(said: Sequence[str], most: int = 12, between: str = ", ") -> str:
+    """The first of many, and how many more there are, so that a line stays one.
+
+    >>> some(["a", "b", "c", "d"], most=2)
+    'a, b and 2 more'
+    """
+    more = f" and {len(said) - most} more" if len(said) > most else ""
+    return between.join(said[:most]) + more
 
 
 def duration(value: object) -> timedelta:
