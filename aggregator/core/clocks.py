@@ -5,16 +5,17 @@ is read. An order's deadline is the earliest of those that run. It stays when it
 day of grace is gone is authorised any moment, and an order past its lock cannot be cancelled any more.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import blake2b
+from operator import attrgetter
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aggregator.core.model import Basis, Direction, State, WaitingOn
 from aggregator.core.standing import Order
-from aggregator.core.stuck import USUAL, stuck_at
+from aggregator.core.stuck import USUAL, Usual, stuck_at
 
 if TYPE_CHECKING:
     from aggregator.core.account import Account
@@ -59,6 +60,8 @@ class Clocks:
 
 
 NONE = Clocks()
+_told = attrgetter(*(column.name for column in fields(Clock)))
+_usual = attrgetter(*(column.name for column in fields(Usual)))
 
 
 def clocks(order: Order, direction: Direction, account: "Account") -> Clocks:
@@ -77,7 +80,7 @@ def clocks(order: Order, direction: Direction, account: "Account") -> Clocks:
 
 def version(account: "Account") -> str:
     """A text that differs whenever the same order may have another deadline, or be stuck at another time."""
-    usual = sorted((*key, *astuple(usual)) for key, usual in account.adapter.usual.items())
+    usual = sorted((*key, *_usual(usual)) for key, usual in account.adapter.usual.items())
     here = (account.options.time_zone, account.options.region)
     said = (
         [*map(_plain, account.adapter.clocks)],
@@ -91,7 +94,7 @@ def version(account: "Account") -> str:
 
 def _plain(clock: Clock) -> tuple[object, ...]:
     """A clock the same in every process, which a set's own order is not."""
-    return tuple(sorted(value) if isinstance(value, frozenset) else value for value in astuple(clock))
+    return tuple(sorted(value) if isinstance(value, frozenset) else value for value in _told(clock))
 
 
 def _runs(clock: Clock, order: Order, direction: Direction) -> bool:
