@@ -79,7 +79,7 @@ class Promises:
             self.say("P5", f"the cursor of {feed} went back from {before} to {cursor}")
         self.cursors[feed] = cursor
         at = _instant(cursor)
-        if at not in self._moments(feed[1]):
+        if cursor != before and at not in self._moments(feed[1]):
             self.say("P4", f"the cursor of {feed} stands at {cursor}, which no provider ever said")
         moved = (*feed, cursor) not in self.known
         if moved and polling_since is not None:
@@ -145,7 +145,7 @@ class Promises:
             for event in self._listed(feed[1])
             if event.visible_at < visible and event.created_at <= upto and self._owed(event)
         }
-        if missing := due - ids(feed[1]):
+        if due and (missing := due - ids(feed[1])):
             self.say(
                 promise, f"{feed}: {len(missing)} events up to {upto}, listed at {visible}, are not stored"
             )
