@@ -206,10 +206,10 @@ class Daemon:
             return
         now = self.clock()
         for name, account in self.accounts.items():
-            marks, paused_until = agenda.get(name, ({}, None))
+            marks, paused = agenda.get(name, ({}, None))
             resting = self.resting.get(name, self.ticked) > self.ticked
             busy = name in self.polls or name not in self.leases or resting
-            if not busy and not (paused_until and paused_until > now) and self._any_due(account, marks, now):
+            if not busy and not (paused and paused[1] > now) and self._any_due(account, marks, now):
                 self.since[name] = time.monotonic()
                 self.polls[name] = asyncio.create_task(self._poll(account), name=f"poll {name}")
 

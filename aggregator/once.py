@@ -56,10 +56,10 @@ def poll_once(
     """Poll an account's feeds (`due`: only those that are), unless it pauses or the provider wants to be left
     alone. Faults of the store are raised; nothing of the provider is."""
     now = clock()
-    paused = store.paused(account.name)
+    marks, paused = store.memory(account.name)
     if paused is not None and paused[1] > now:
         return Polled(account.name, Verdict.DENIED, trouble=f"paused until {_minute(paused[1])}: {paused[0]}")
-    feeds, limited = ready(account, store.marks(account.name), now, due)
+    feeds, limited = ready(account, marks, now, due)
     if not feeds:
         if limited is None:
             return Polled(account.name, Verdict.COMPLETE)

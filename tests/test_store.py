@@ -431,8 +431,10 @@ def test_the_agenda_is_the_memory_of_every_account_at_once(database_url: str) ->
             "acme": set(acme.account.feeds),
             "other": set(other.feeds),
         }
-        assert agenda["acme"][0] == acme.store.marks("acme")
-        assert [paused for _, paused in agenda.values()] == [until, None]
+        assert agenda["acme"] == acme.store.memory("acme")
+        assert agenda["acme"].marks == acme.store.marks("acme")
+        assert [paused for _, paused in agenda.values()] == [("the provider refused the key", until), None]
+        assert acme.store.memory("nobody") == ({}, None)
         acme.store.probe()
 
 

@@ -88,7 +88,7 @@ def test_nobody_who_reads_waits_for_a_writer(database_url: str) -> None:
             "marks": lambda: acme.store.marks("acme"),
             "agenda": acme.store.agenda,
             "wants": lambda: acme.store.wants(acme.lease, NOW),
-            "paused": lambda: acme.store.paused("acme"),
+            "memory": lambda: acme.store.memory("acme"),
             "orders": lambda: reader.select("orders"),
         }
         answers: dict[str, object] = {}

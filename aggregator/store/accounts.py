@@ -31,7 +31,6 @@ _WORDS = (
     select(_WORD.c.vocabulary, _WORD.c.word).where(_WORD.c.account_id == bindparam("account_id")).distinct()
 )
 _REFUSALS = select(_ACCOUNT.c.refusals).where(_ACCOUNT.c.id == bindparam("account_id"))
-_PAUSED = select(_ACCOUNT.c.paused_reason, _ACCOUNT.c.paused_until).where(NAMED)
 _GO_ON = update(_ACCOUNT).where(NAMED).values(paused_reason=None, paused_until=None, refusals=0)
 _AT_ONCE = (
     update(_FEED)
@@ -122,9 +121,3 @@ def unpause(tx: Connection, name: str) -> None:
     """Forget that a key was refused or missing."""
     tx.execute(_AT_ONCE, {"account": name})
     tx.execute(_GO_ON, {"account": name})
-
-
-def paused(tx: Connection, name: str) -> tuple[str, datetime] | None:
-    """Why and until when an account pauses, if it does."""
-    row = tx.execute(_PAUSED, {"account": name}).one_or_none()
-    return None if row is None or row.paused_until is None else (row.paused_reason, row.paused_until)

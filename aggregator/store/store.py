@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, and_, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, select, update
 
 from aggregator.core.account import Account
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded, Replayed
@@ -35,8 +36,8 @@ GRACE = timedelta(hours=48)
 
 _ONE = select(1)
 _ACCOUNT, _FEED, _ORDER = table_of(AccountRow), table_of(FeedRow), table_of(OrderRow)
-_MARKS = select(_FEED).join(_ACCOUNT).where(known.NAMED)
-_AGENDA = select(_FEED, _ACCOUNT.c.name, _ACCOUNT.c.paused_until).join(_ACCOUNT)
+_AGENDA = select(_FEED, _ACCOUNT.c.name, _ACCOUNT.c.paused_reason, _ACCOUNT.c.paused_until).join(_ACCOUNT)
+_MEMORY = _AGENDA.where(known.NAMED)
 _IS_FINAL = and_(
     _ORDER.c.state.in_([*TERMINAL]), _ORDER.c.mapping_basis.in_([*FINAL_BASES]), ~_ORDER.c.messaging_open
 )
@@ -55,6 +56,16 @@ class Lease:
     account: str
     account_id: int
     epoch: int
+
+
+class Memory(NamedTuple):
+    """What is remembered of an account: the marks of its feeds; why and until when it pauses, if it does."""
+
+    marks: dict[str, Mark]
+    paused: tuple[str, datetime] | None
+
+
+NOTHING = Memory({}, None)
 
 
 def open_store(url: str, schema_name: str = "porting") -> "Store":
@@ -140,25 +151,21 @@ class Store:
         with self._writing() as tx:
             known.unpause(tx, account)
 
-    def paused(self, account: str) -> tuple[str, datetime] | None:
-        """Why and until when an account pauses, if it does."""
-        with engines.translated(), self.engine.connect() as connection:
-            return known.paused(connection, account)
-
     # --- what stands ------------------------------------------------------------------------------------
+
+    def agenda(self) -> dict[str, Memory]:
+        """What is remembered of every account."""
+        with engines.translated(), self.engine.connect() as connection:
+            return _memories(connection.execute(_AGENDA))
+
+    def memory(self, account: str) -> Memory:
+        """What is remembered of one account."""
+        with engines.translated(), self.engine.connect() as connection:
+            return _memories(connection.execute(_MEMORY, {"account": account})).get(account, NOTHING)
 
     def marks(self, account: str) -> Mapping[str, Mark]:
         """What is remembered of each feed of an account."""
-        with engines.translated(), self.engine.connect() as connection:
-            return {row.feed: progress.mark(row) for row in connection.execute(_MARKS, {"account": account})}
-
-    def agenda(self) -> dict[str, tuple[dict[str, Mark], datetime | None]]:
-        """For every account what is remembered of its feeds, and until when it pauses."""
-        agenda: dict[str, tuple[dict[str, Mark], datetime | None]] = {}
-        with engines.translated(), self.engine.connect() as connection:
-            for row in connection.execute(_AGENDA):
-                agenda.setdefault(row.name, ({}, row.paused_until))[0][row.feed] = progress.mark(row)
-        return agenda
+        return self.memory(account).marks
 
     def probe(self) -> None:
         """Raise StoreError when the database does not answer."""
@@ -278,3 +285,12 @@ def _halved(findings: Findings, error: Exception) -> tuple[Findings | None, Find
 
 def _storable(ref: str) -> str:
     return ref[:200].encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _memories(rows: Iterable[Row[Any]]) -> dict[str, Memory]:
+    memories: dict[str, Memory] = {}
+    for row in rows:
+        if row.name not in memories:
+            memories[row.name] = Memory({}, row.paused_until and (row.paused_reason, row.paused_until))
+        memories[row.name].marks[row.feed] = progress.mark(row)
+    return memories
