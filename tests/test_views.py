@@ -21,6 +21,7 @@ from aggregator.core.model import (
     Comment,
     Dates,
     Direction,
+    Fact,
     Link,
     Meaning,
     Moment,
@@ -330,6 +331,23 @@ def test_the_last_good_read_is_that_of_the_order_or_of_a_sweep_that_covered_it(a
         ("order-3", "18"),
         ("order-4", "21"),
     ]
+
+
+def test_a_sweep_that_could_not_read_an_order_has_not_covered_it(acme: Desk) -> None:
+    acme.record(look(1), look(1, order="order-2"), event(1, "submitted"))
+    read = "select last_read_ok_at from v1_orders where provider_order_id = :id"
+
+    def swept(at: int, *facts: Fact, skipped: tuple[Skipped, ...] = ()) -> tuple[str, ...]:
+        covers, seen = Direction.PORT_IN, frozenset({"order-1", "order-2"})
+        done = Progress(
+            "porting_orders", "complete", hour(at), True, started_at=hour(at), covers=covers, seen=seen
+        )
+        acme.record(*facts, feed="porting_orders", at=hour(at), progress=done, skipped=skipped)
+        return tuple(acme.one(read, id=id)[11:13] for id in ("order-1", "order-2"))
+
+    assert swept(2) == ("14", "14")
+    assert swept(3, skipped=(Skipped("order-1", "foc_datetime_requested: not a time"),)) == ("13", "15")
+    assert swept(4, look(4, "in-process")) == ("16", "16")
 
 
 # --- timelines ------------------------------------------------------------------------------------------

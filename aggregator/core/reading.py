@@ -38,7 +38,8 @@ SCRUBBED = re.compile("[\x00\ud800-\udfff]")
 
 def json_object(page: Page) -> dict[str, Any]:
     """The page's body as a JSON object. Refused: other status than 2xx, HTML, lists, cut or deep bodies,
-    `NaN`, numbers no database holds. NUL and lone surrogates become U+FFFD."""
+    `NaN`. NUL and lone surrogates become U+FFFD; a number that no database holds is taken as its text, so that it
+    costs at most its own field or item, never the page."""
     if not 200 <= page.status < 300:
         raise PageChanged(f"{page.request.path}: status {page.status}")
     value = loads(page.body, page.request.path)
@@ -66,16 +67,14 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _integer(digits: str) -> int:
+def _integer(digits: str) -> int | str:
     if len(digits) > 20 or not -MAX_INTEGER <= (value := int(digits)) <= MAX_INTEGER:
-        raise ValueError("integer out of range")
+        return digits
     return value
 
 
-def _finite(digits: str) -> float:
-    if not math.isfinite(value := float(digits)):
-        raise ValueError("number out of range")
-    return value
+def _finite(digits: str) -> float | str:
+    return value if math.isfinite(value := float(digits)) else digits
 
 
 def _shallow(value: Any) -> None:

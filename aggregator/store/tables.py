@@ -367,6 +367,7 @@ class QuarantineRow(SQLModel, table=True):
     """An item that could not be read: named, explained, counted; never its content."""
 
     __tablename__ = "quarantine"
+    __table_args__ = (_where("ix_quarantine_open", "ref", "resolved_at is null"),)
 
     account_id: int = Field(primary_key=True, foreign_key="account.id")
     feed: str = Field(primary_key=True)

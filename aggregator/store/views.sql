@@ -13,7 +13,9 @@ with settings as (select keep_ended_s from feed_identity),
 judged as (
   select o.*, a.name as account, a.provider, a.configured,
     (select max(f.covered_at) from feed f where f.account_id = o.account_id and f.covers = o.direction
-      and f.covered_at >= o.first_seen_at and o.deleted_at is null and o.misses = 0) as covered_at,
+      and f.covered_at >= o.first_seen_at and o.deleted_at is null and o.misses = 0
+      and not exists (select 1 from quarantine q where q.ref = o.provider_order_id
+        and q.account_id = o.account_id and q.resolved_at is null)) as covered_at,
     coalesce(o.is_open and o.stuck_at <= @ago(0), @no()) as is_stuck,
     coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
       and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us

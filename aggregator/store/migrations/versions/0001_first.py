@@ -231,6 +231,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", "feed", "ref"),
     )
+    _index_where("ix_quarantine_open", "quarantine", "resolved_at is null", "ref")
     op.create_table(
         "wanted",
         sa.Column("account_id", sa.Integer(), nullable=False),
