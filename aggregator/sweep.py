@@ -21,6 +21,8 @@ BUDGET = timedelta(minutes=10)
 LARGEST_WINDOW = 2_500  # items; a larger one is halved, so that each part finishes and moves the cursor
 SMALLEST_SPAN = timedelta(seconds=2)
 SMALLEST_REFUSED = timedelta(days=1)
+FUTURE = timedelta(days=366)
+"""A time further ahead of the provider's clock, and of ours, is a mistake."""
 TOO_LONG = ("page cap", "no progress", "time budget")
 """Ends that a shorter window may not have."""
 
@@ -106,7 +108,7 @@ class Part:
         window (an open one ends with the provider's time of its page, which knows no parts of a second)."""
         found = self.found
         end = self.window.until or (found.started_at and found.started_at + timedelta(seconds=1))
-        told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT)
+        told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT and fact.looked_at is None)
         return max((at for at in told if end is None or at <= end), default=None)
 
 
@@ -157,7 +159,20 @@ def _plan(account: Account, ask: Ask) -> tuple[Request, ...]:
 
 def _read(account: Account, page: Page) -> Reading:
     with _ours(page.request.path):
-        return account.adapter.read(page, account.options)
+        return _believed(account.adapter.read(page, account.options), page)
+
+
+def _believed(reading: Reading, page: Page) -> Reading:
+    """What a page says, without times that cannot be: what claims to be of the far future is taken as of now, or it
+    would outweigh all that is said until then."""
+    latest = max(page.at, page.fetched_at)
+    if all(fact.as_of - latest <= FUTURE for fact in reading.facts):
+        return reading
+    facts = (
+        replace(fact, as_of=page.at, looked_at=page.at) if fact.as_of - latest > FUTURE else fact
+        for fact in reading.facts
+    )
+    return replace(reading, facts=tuple(facts))
 
 
 @contextmanager
@@ -202,7 +217,7 @@ def _chain(
         if 0 < again < len(reading.ids):
             # Rows that came before count once: an offset after this page must not skip what is still to come.
             request = replace(page.request, received=page.request.received - again)
-            reading = account.adapter.read(replace(page, request=request), account.options)
+            reading = _read(account, replace(page, request=request))
         fresh = found.add(page, reading)
         if each_page is not None:
             each_page(found)

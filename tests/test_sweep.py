@@ -457,3 +457,31 @@ def test_a_server_that_ignores_every_way_on_is_read_in_windows_of_one_page(porte
     read = list(in_parts(FONE, feed, asked, fone(ported, faults)))
     assert set().union(*(part.found.seen for part in read)) == set(ported.requests)
     assert read[-1].last and read[-1].found.complete and read[0].halved
+
+
+# --- times that cannot be -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ours", [NOW, NOW - timedelta(days=20_000)])
+def test_an_event_of_the_far_future_is_stored_as_of_now_and_moves_no_cursor(ours: datetime) -> None:
+    """It would outweigh all that is said until then."""
+    soon, far = NOW + timedelta(days=300), NOW + timedelta(days=400)
+    (part,) = parts(Events([("e1", NOW - HOUR), ("e2", soon), ("e3", far)], ours=ours), window(until=None))
+    assert part.found.complete and not part.found.skipped
+    times = {fact.announced.key: fact.as_of for fact in part.found.facts if fact.announced}
+    assert times == {"e1": NOW - HOUR, "e2": soon, "e3": NOW}
+    assert part.newest == NOW - HOUR
+
+
+def test_an_order_that_claims_to_be_of_the_far_future_is_taken_as_of_now() -> None:
+    def listed(request: Request) -> Page:
+        times = {"near": NOW + 2 * HOUR, "far": NOW + timedelta(days=900)}
+        data = [
+            {"id": id, "status": {"value": "submitted"}, "updated_at": at.isoformat()}
+            for id, at in times.items()
+        ]
+        meta = {"page_number": 1, "total_pages": 1, "total_results": 2}
+        return replied(request, {"data": data, "meta": meta})
+
+    found = sweep(TELNYX, Listing("porting_orders"), listed)
+    assert {fact.order.id: fact.as_of for fact in found.facts} == {"near": NOW + 2 * HOUR, "far": NOW}
