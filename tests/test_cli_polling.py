@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aggregator.simulator import Running
 
 PATIENCE_S = 60.0
@@ -158,6 +160,14 @@ def test_check_says_what_is_right_and_what_is_not(simulate: Simulate, tmp_path: 
     code, out, _ = ran(configured(tmp_path, sim, url="sqlite:///no/such/a.db"), "check")
     assert (code, "type: mkdir -p" in out) == (78, True)
     assert ran(configured(tmp_path, sim, url="sqlite:///no/such/a.db"), "poll")[0] == 78
+
+
+@pytest.mark.parametrize("until", [("--until", "2d"), ()])
+def test_a_backfill_of_no_time_is_refused(tmp_path: Path, until: tuple[str, ...]) -> None:
+    since = "1d" if until else "2999-01-01T00:00Z"
+    code, out, err = ran(tmp_path / "none.toml", "backfill", "telnyx-main", "--since", since, *until)
+    assert (code, out) == (2, "")
+    assert f"it must lie before {until[0] if until else 'now'}" in " ".join(err.split())
 
 
 def test_a_backfill_can_be_stopped_and_goes_on_where_it_was(simulate: Simulate, tmp_path: Path) -> None:

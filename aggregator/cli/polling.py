@@ -58,8 +58,12 @@ def backfill(
 
     Example: [bold]porting-aggregator backfill telnyx-main --since 365d[/]
     """
+    from aggregator.cli.setup import now
     from aggregator.cli.walking import walk
 
+    if since >= (until or now()):
+        end = "--until" if until else "now"
+        raise typer.BadParameter(f"it must lie before {end}: there is no time to walk", param_hint="--since")
     return walk(account, since, until)
 
 
