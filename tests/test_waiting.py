@@ -188,7 +188,7 @@ def test_trouble_with_messaging_on_a_ported_order_waits_for_the_provider() -> No
 
 WHY: list[tuple[str, dict[str, Any], str | None]] = [
     ("draft", {}, "finish and submit the draft"),
-    ("exception", {}, "refused without a reason; comments may give one"),
+    ("exception", {}, "refused without a reason; the provider's comments or its support may give one"),
     ("submitted", {}, None),
     ("foc-date-confirmed", {}, None),
     ("never-heard-of", {}, "status nobody knows: never-heard-of"),

@@ -41,7 +41,7 @@ REASON_WORDS = {
 _STATES = {
     State.DRAFT: "finish and submit the draft",
     State.ACTION_NEEDED: "an act of ours is needed",
-    State.EXCEPTION: "refused without a reason; comments may give one",
+    State.EXCEPTION: "refused without a reason; the provider's comments or its support may give one",
     State.PARTIALLY_PORTED: "some numbers did not move",
     State.REJECTED: "refused for good: a new order is needed",
     State.REVERTED: "had ported and was given back",
