@@ -164,15 +164,19 @@ def _read(account: Account, page: Page) -> Reading:
 
 def _believed(reading: Reading, page: Page) -> Reading:
     """What a page says, without times that cannot be: what claims to be of the far future is taken as of now, or it
-    would outweigh all that is said until then."""
+    would outweigh all that is said until then, and what is wanted because of it would be wanted until then."""
     latest = max(page.at, page.fetched_at)
-    if all(fact.as_of - latest <= FUTURE for fact in reading.facts):
+
+    def far(at: datetime | None) -> bool:
+        return at is not None and at - latest > FUTURE
+
+    if not any(far(fact.as_of) for fact in reading.facts):
         return reading
     facts = (
-        replace(fact, as_of=page.at, looked_at=page.at) if fact.as_of - latest > FUTURE else fact
-        for fact in reading.facts
+        replace(fact, as_of=page.at, looked_at=page.at) if far(fact.as_of) else fact for fact in reading.facts
     )
-    return replace(reading, facts=tuple(facts))
+    wants = (replace(want, since=page.at) if far(want.since) else want for want in reading.wants)
+    return replace(reading, facts=tuple(facts), wants=tuple(wants))
 
 
 @contextmanager

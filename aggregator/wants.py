@@ -73,7 +73,9 @@ class Asking:
             if found.complete:
                 in_a_row = 0
             else:
-                failed = found.error or PageChanged(f"{want.part} {want.id}: {found.incomplete}, asked again later")
+                failed = found.error or PageChanged(
+                    f"{want.part} {want.id}: {found.incomplete}, asked again later"
+                )
                 in_a_row += isinstance(failed, FetchError)
                 if isinstance(failed, AccessDenied | RateLimited) or in_a_row == FAILURES:
                     break

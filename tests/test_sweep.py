@@ -471,6 +471,9 @@ def test_an_event_of_the_far_future_is_stored_as_of_now_and_moves_no_cursor(ours
     times = {fact.announced.key: fact.as_of for fact in part.found.facts if fact.announced}
     assert times == {"e1": NOW - HOUR, "e2": soon, "e3": NOW}
     assert part.newest == NOW - HOUR
+    assert {want.id: want.since for want in part.found.wants} == {
+        f"order of {id}": at for id, at in times.items()
+    }
 
 
 def test_an_order_that_claims_to_be_of_the_far_future_is_taken_as_of_now() -> None:

@@ -297,7 +297,9 @@ def test_an_open_requirement_is_looked_at_until_it_is_met_though_the_order_stays
     assert stands(acme, "why") == ("needed: au id verification",)
     telnyx.acts = [act("completed", telnyx.now)]
     poll(acme, telnyx, 1)
-    assert stands(acme, "why") == ("refused without a reason; the provider's comments or its support may give one",)
+    assert stands(acme, "why") == (
+        "refused without a reason; the provider's comments or its support may give one",
+    )
     assert poll(acme, telnyx, 100) == []
 
 
