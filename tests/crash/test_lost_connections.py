@@ -32,10 +32,13 @@ def emptied(engine: Engine) -> None:
 
 
 def life(url: str, scene: Scene) -> None:
-    """A process that polls once."""
+    """A process that begins as the daemon does, and polls once."""
     process = Process(url, scene, dead(1))
     store = process.open()
     try:
+        for name in scene.accounts:
+            store.unpause(name)
+        store.agenda()
         process.poll(store)
         store.close()
     finally:
