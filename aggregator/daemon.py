@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from aggregator.store.prune import Pruned
     from aggregator.store.store import Lease
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 

@@ -607,9 +607,8 @@ class Life:
 
 def _digest(tables: Tables) -> str:
     """What tells these rows from all others, in whatever order they came."""
-    return hashlib.sha256(str({name: _sorted(rows) for name, rows in tables.items()}).encode()).hexdigest()[
-        :16
-    ]
+    said = str({name: _sorted(rows) for name, rows in tables.items()})
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _sorted(rows: list[tuple[Any, ...]]) -> list[str]:
