@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aggregator import accounts, providers
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, OK, say
 from aggregator.cli.asking import poll_one
+from aggregator.cli.picture import Picture, picture
 from aggregator.cli.screen import Screen, save
 from aggregator.config import Config, load
 from aggregator.once import Verdict
@@ -75,7 +76,7 @@ class Story:
     failed: set[str] = field(default_factory=set)
 
 
-def run(seconds: int, keep: Path, picture: Path | None = None) -> int:
+def run(seconds: int, keep: Path, drawing: Path | None = None) -> int:
     """Run the demo for about so long; its database and configuration stay in `keep`."""
     folder = _fresh(keep)
     if folder is None:
@@ -99,8 +100,8 @@ def run(seconds: int, keep: Path, picture: Path | None = None) -> int:
         story = Story(time.monotonic(), seconds)
         with setup.store(config) as store, _reading(config) as reader, Screen() as screen:
             last = _live(config, store, reader, sim, story, screen)
-        if picture is not None:
-            save(last, picture)
+        if drawing is not None:
+            save(last, drawing)
         lost, doubled = _counted(folder, sim)
         _summary(folder, sim, story, lost, doubled)
     return OK if not lost and not doubled else BAD_NEWS
@@ -153,7 +154,7 @@ def _reading(config: Config) -> Iterator["Reader"]:
 
 def _live(
     config: Config, store: "Store", reader: "Reader", sim: Running, story: Story, screen: Screen
-) -> dict[str, Any]:
+) -> Picture:
     """Poll while the stand-ins' clock runs: a port-out nobody expected, and an outage that is survived.
     Returns the last picture."""
     _poll(config, store, story)
@@ -197,91 +198,10 @@ def _clock(sim: Running) -> str:
     return f"{at:%a %d %b %H:%M}"
 
 
-def _picture(reader: "Reader", sim: Running, story: Story) -> dict[str, Any]:
+def _picture(reader: "Reader", sim: Running, story: Story) -> Picture:
     """Everything the screen shows, as plain values."""
     now = datetime.fromisoformat(sim.clock()["now"].replace("Z", "+00:00"))
-    waiting = reader.select("waiting")
-    rows = reader.select("changes", after=story.seq, limit=5_000)
-    return {
-        "now": now,
-        "polls": story.polls,
-        "portouts": [row for row in waiting if row["direction"] == "port_out"][:3],
-        "waiting": _mixed([row for row in waiting if row["direction"] == "port_in"])[:7],
-        "waiting_total": len(waiting),
-        "same_state": _same_state(reader),
-        "changes": _told([row for row in rows if not row["initial"]])[-8:],
-        "outage": story.outage,
-        "unknown": sorted(reader.select("unknown"), key=lambda row: row["vocabulary"] == "carrier_status")[
-            :1
-        ],
-    }
-
-
-def _mixed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Both providers in turn, so that a short list shows both."""
-    by: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by.setdefault(row["provider"], []).append(row)
-    columns = [by[name] for name in sorted(by, reverse=True)]
-    longest = max(map(len, columns), default=0)
-    return [column[at] for at in range(longest) for column in columns if at < len(column)]
-
-
-def _same_state(reader: "Reader") -> tuple[str, list[tuple[str, str, int]]] | None:
-    """One state that two providers' different words map to."""
-    query = (
-        "select state, provider, raw_status, count(*) as orders from v1_orders where is_open and "
-        "state in ('with_provider', 'with_carrier', 'exception', 'scheduled') and raw_status is not null "
-        "group by state, provider, raw_status order by state, provider desc"
-    )
-    found: dict[str, list[tuple[str, str, int]]] = {}
-    for row in reader.query(query, {}):
-        found.setdefault(row["state"], []).append((row["provider"], row["raw_status"], row["orders"]))
-    for state, words in found.items():
-        if len({provider for provider, *_ in words}) > 1:
-            return state, words[:3]
-    return None
-
-
-def _told(rows: list[dict[str, Any]]) -> list[tuple[str | None, str, str]]:
-    """Changes in words: when, who, what."""
-    words = []
-    slips: dict[str, int] = {}
-    for row in rows:
-        what = None
-        old, new = row["old_value"], row["new_value"]
-        if row["kind"] == "state_changed" and row["number_key"] is None:
-            what = f"{old.replace('_', ' ')} → {new.replace('_', ' ')}" if old else new
-        elif row["field"] == "confirmed_foc_on" and old and new:
-            slips[row["order_id"]] = slips.get(row["order_id"], 0) + 1
-            what = f"FOC moved {_day(old)} → {_day(new)}" + (
-                f", slip {slips[row['order_id']]}" if slips[row["order_id"]] > 1 else ""
-            )
-        elif row["field"] == "why" and new and row["kind"] == "attribute_changed":
-            what = f"exception: {new}" if "(" in new else new
-        elif row["kind"] == "order_deleted":
-            what = "deleted at the provider"
-        elif row["kind"] == "comment_added":
-            what = "a new comment"
-        if what:
-            late = " (late)" if row["late"] else ""
-            words.append(
-                (
-                    row["occurred_at"],
-                    row["customer_reference"] or _unnamed(row),
-                    f"{what}{late}",
-                )
-            )
-    return words
-
-
-def _unnamed(row: dict[str, Any]) -> str:
-    """An order without a customer's name: a port-out, usually."""
-    return f"{row['direction'].replace('_', '-')} {row['order_id'].rsplit('/', 1)[1][:8]}"
-
-
-def _day(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%a %d}"
+    return picture(reader, now, story.polls, story.outage, story.seq)
 
 
 # --- at the end -----------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 import io
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,10 +14,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from aggregator.cli import output
-from aggregator.cli.reading import remedy
+from aggregator.cli import describing, output
+from aggregator.cli.picture import Picture, Row, Told
+from aggregator.cli.remedy import remedy
 
-Picture = dict[str, Any]
+STYLES = {"bad": "red", "good": "green"}
+CHANGES, WAITING, PORT_OUTS = 8, 7, 3
+"""So many rows are shown at most."""
 
 
 class Screen:
@@ -42,12 +46,12 @@ class Screen:
         """Draw a picture; off a terminal, say what it adds, and the whole of it at the end."""
         if self.live:
             # A small screen shows fewer of the orders that wait, so that the changes below them stay in sight.
-            rows = max(1, min(len(picture["waiting"]), (self.console.height - 28) // 2))
-            self.live.update(drawn({**picture, "waiting": picture["waiting"][:rows]}), refresh=True)
+            rows = max(1, (self.console.height - 28) // 2)
+            self.live.update(drawn(replace(picture, waiting=picture.waiting[:rows])), refresh=True)
             return
-        for at, who, what in picture["changes"]:
-            self._say(_when(at), who, what)
-        self._say("outage", picture["outage"])
+        for one in picture.changes:
+            self._say(_when(one.at), one.who, one.what)
+        self._say("outage", picture.outage)
         if last:
             self.console.print(drawn(picture, framed=False))
         sys.stdout.flush()
@@ -67,19 +71,19 @@ def save(picture: Picture, path: Path) -> None:
 
 def drawn(picture: Picture, framed: bool = True) -> RenderableType:
     """The whole screen, top to bottom; in frames, or as plain lines."""
-    now: datetime = picture["now"]
+    now: datetime = picture.now
     parts: list[RenderableType] = [
         Text.assemble(
             ("porting aggregator", "bold"),
-            f"   Telnyx and Fone Dynamics, one status model   {now:%a %d %b %H:%M} UTC, simulated   poll\N{NO-BREAK SPACE}{picture['polls']}",
+            f"   Telnyx and Fone Dynamics, one status model   {now:%a %d %b %H:%M} UTC, simulated   poll\N{NO-BREAK SPACE}{picture.polls}",
         )
     ]
-    parts.append(_portouts(picture["portouts"], now))
-    parts.append(_waiting(picture["waiting"], picture["waiting_total"], now))
-    parts.append(_same(picture["same_state"]))
-    parts.append(_changes(picture["changes"]))
-    parts.append(Text.assemble(("outage   ", "bold"), picture["outage"]))
-    parts.append(_unknown(picture["unknown"]))
+    parts.append(_portouts(picture.portouts, now))
+    parts.append(_waiting(picture.waiting, picture.waiting_total, now))
+    parts.append(_same(picture.same_state))
+    parts.append(_changes(picture.changes))
+    parts.append(Text.assemble(("outage   ", "bold"), picture.outage))
+    parts.append(_unknown(picture.unknown))
     if not framed:
         parts = [
             Group(Text(f"\n{Text.from_markup(str(part.title)).plain}"), part.renderable)
@@ -97,18 +101,30 @@ def _grid(*columns: str) -> Table:
     return grid
 
 
-def _portouts(rows: list[dict[str, Any]], now: datetime) -> RenderableType:
+def _portouts(rows: list[Row], now: datetime) -> RenderableType:
     if not rows:
         return Panel(
             "no port-out waits for a decision", title="a port-out nobody expected", title_align="left"
         )
-    grid = _grid("number", "to", "says", "authorises itself")
-    for row in rows:
-        left = f"{_left(row['deadline_at'], now)}, unless we decide"
-        grid.add_row(str(row["numbers_total"]), row["provider"], row["why"], Text(left, style="bold red"))
+    grid = _grid("number", "from", "to", "customer", "authorises itself")
+    for row in rows[:PORT_OUTS]:
+        more = f" (+{row['numbers_total'] - 1} more)" if row["numbers_total"] > 1 else ""
+        grid.add_row(
+            output.printable(f"{row['number_key'] or 'not told'}{more}"),
+            output.printable(_losing(row)),
+            output.printable(row["gaining_carrier"] or "not told"),
+            output.printable(row["earlier_customer"] or ""),
+            Text(f"{_left(row['deadline_at'], now)}, unless we decide", style="bold red"),
+        )
     return Panel(
         grid, title="[bold red]a port-out nobody expected[/]", title_align="left", border_style="red"
     )
+
+
+def _losing(row: Row) -> str:
+    """Who loses the numbers: the carrier that the provider names, or the provider as it calls itself."""
+    carrier: str = row["losing_carrier"] or row["provider"]
+    return describing.provider_name(carrier) if carrier == row["provider"] else carrier
 
 
 def _left(deadline: str | None, now: datetime) -> str:
@@ -122,9 +138,9 @@ def _left(deadline: str | None, now: datetime) -> str:
     return f"in {int(left // 3600)} h {int(left % 3600 // 60):02} min"
 
 
-def _waiting(rows: list[dict[str, Any]], total: int, now: datetime) -> RenderableType:
+def _waiting(rows: list[Row], total: int, now: datetime) -> RenderableType:
     grid = _grid("customer", "numbers", "provider", "why", "since", "deadline")
-    for row in rows:
+    for row in rows[:WAITING]:
         grid.add_row(
             row["customer_reference"] or row["support_key"] or row["provider_order_id"],
             str(row["numbers_total"]),
@@ -151,18 +167,11 @@ def _same(same: tuple[str, list[tuple[str, str, int]]] | None) -> RenderableType
     return Text.assemble(("one state, two words   ", "bold"), (state.replace("_", " "), "cyan"), f" = {said}")
 
 
-def _changes(rows: list[tuple[str | None, str, str]]) -> RenderableType:
+def _changes(rows: list[Told]) -> RenderableType:
     grid = _grid("", "", "")
     grid.show_header = False
-    for at, who, what in rows:
-        style = (
-            "red"
-            if what.startswith("exception") or "→ exception" in what
-            else "green"
-            if "ported" in what
-            else ""
-        )
-        grid.add_row(_when(at), who, Text(output.printable(what), style=style))
+    for one in rows[-CHANGES:]:
+        grid.add_row(_when(one.at), one.who, Text(output.printable(one.what), STYLES.get(one.tone, "")))
     return Panel(grid, title="[bold]live changes[/]", title_align="left")
 
 
@@ -171,7 +180,7 @@ def _when(at: str | None) -> str:
     return f"{datetime.fromisoformat(at.replace('Z', '+00:00')):%d %b %H:%M}" if at else "seen now"
 
 
-def _unknown(rows: list[dict[str, Any]]) -> RenderableType:
+def _unknown(rows: list[Row]) -> RenderableType:
     if not rows:
         return Text("every word is known")
     row = rows[0]

@@ -1,7 +1,7 @@
 """Who is born when: the births of every order in the world, each with the script of its life."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,10 +26,15 @@ class Birth:
     kind: str
     key: int
     seed: str
+    numbers: Sequence[str] = ()
+    """The numbers that leave; without any, the port-out has some of its own."""
 
     def tell(self, faults: Faults) -> list[Step]:
         """The script of its life."""
-        return TELL[self.kind](random.Random(self.seed), faults, self.at, self.key)
+        rng = random.Random(self.seed)
+        if self.numbers:
+            return port_out(rng, faults, self.at, self.key, self.numbers)
+        return TELL[self.kind](rng, faults, self.at, self.key)
 
 
 def births(settings: Settings, start: datetime) -> Iterator[Birth]:
@@ -46,6 +51,6 @@ def births(settings: Settings, start: datetime) -> Iterator[Birth]:
             yield Birth(at, kind, key, f"{settings.seed}/{kind}/{key}")
 
 
-def surprise(settings: Settings, number: int, at: datetime) -> Birth:
-    """A port-out nobody expected, born now."""
-    return Birth(at, "out", 900_000 + number, f"{settings.seed}/surprise/{number}")
+def surprise(settings: Settings, number: int, at: datetime, numbers: Sequence[str] = ()) -> Birth:
+    """A port-out nobody expected, of these numbers, born now."""
+    return Birth(at, "out", 900_000 + number, f"{settings.seed}/surprise/{number}", numbers)

@@ -1,6 +1,7 @@
 """The lives of Telnyx port-outs: approved by silence, refused, or withdrawn."""
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,12 @@ USER = "40d68ba2-0847-4df2-be9c-b0e0cb673e75"
 TEXT = {1001: "The line is under contract", 1002: "PIN 9876 does not match"}
 
 
-def port_out(rng: random.Random, faults: Faults, born_at: datetime, key: int) -> list[Step]:
-    """A port-out's whole script."""
-    order = Order(identity(rng), "out", born_at, us_numbers(rng, rng.choice((1, 1, 2, 3))))
+def port_out(
+    rng: random.Random, faults: Faults, born_at: datetime, key: int, numbers: Sequence[str] = ()
+) -> list[Step]:
+    """A port-out's whole script; of these numbers, where there are any."""
+    own = us_numbers(rng, rng.choice((1, 1, 2, 3)))
+    order = Order(identity(rng), "out", born_at, [*numbers] or own)
     nameless = rng.random() < 0.15
     order.said = {
         "status": "pending",

@@ -160,13 +160,25 @@ class World:
     # --- what may be asked of it ------------------------------------------------------------------------
 
     def surprise(self) -> str:
-        """A port-out nobody expected, born now; returns its id."""
+        """A port-out nobody expected, of numbers that once ported in, where there are any; born now. Returns its
+        id."""
         now = self.now()
         self._surprises += 1
-        steps = surprise(self.settings, self._surprises, now).tell(self.faults)
+        steps = surprise(self.settings, self._surprises, now, self._ours()).tell(self.faults)
         self._expect(steps)
         self.now()
         return steps[0].order.id
+
+    def _ours(self) -> list[str]:
+        """The numbers of one order that ported in and of which none is on its way out."""
+        leaving = {number for order in self.there("out") for number in order.numbers}
+        ported = [
+            order
+            for order in self.there("in")
+            if order.said["status"] == "ported" and order.numbers and not leaving & {*order.numbers}
+        ]
+        chosen = min(ported, key=lambda order: chance(order.id, "surprise"), default=None)
+        return chosen.numbers[:3] if chosen else []
 
     def cancel(self, order: Order) -> None:
         """Somebody asks to cancel. What the script still held for the order is dropped."""
