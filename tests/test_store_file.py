@@ -20,7 +20,7 @@ from stored import desk, event
 
 from aggregator.errors import StoreError
 from aggregator.store import open_store, schema, wal
-from aggregator.store.engine import copy
+from aggregator.store.backup import copy
 
 GROUP, STRANGER = 61_234, 61_235
 

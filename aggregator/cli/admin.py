@@ -133,23 +133,31 @@ def db_grant_reader(
 @db_app.command("backup")
 def db_backup(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Where the copy goes; replaced when it is there.")
+        Path, typer.Argument(metavar="FILE", help="Where the copy goes; an older copy is replaced.")
     ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE even if it is something else than a copy.")
+    ] = False,
 ) -> int:
-    """Write a consistent copy of the SQLite database, while everything goes on.
+    """Write a consistent copy of the SQLite database, while everything goes on. A FILE that is there and is no copy
+    of such a database is left alone, and so is the database itself.
 
     Example: [bold]porting-aggregator db backup /backup/aggregator.db[/]
     """
     from aggregator.cli import setup
     from aggregator.config import database_url
     from aggregator.errors import ConfigError
+    from aggregator.store import backup
     from aggregator.store import engine as engines
 
     with setup.reader() as reader:  # there is one, and it is ours
         if reader.engine.dialect.name != "sqlite":
             raise ConfigError("a Postgres database is backed up with its own tools: pg_dump")
     config = setup.configuration()
-    engines.copy(engines.connect(database_url(config, os.environ), config.database.schema), file)
+    engine = engines.connect(database_url(config, os.environ), config.database.schema)
+    if (why := backup.refusal(engine, file, force=force)) is not None:
+        raise typer.BadParameter(why, param_hint="FILE")
+    backup.copy(engine, file, force=force)
     typer.echo(f"copied to {file}")
     return OK
 
@@ -317,6 +325,8 @@ def demo(
 
     Example: [bold]porting-aggregator demo --seconds 20[/]
     """
-    from aggregator.cli.demo import run
+    from aggregator.cli.demo import run, unfit_for_a_picture
 
+    if picture is not None and (why := unfit_for_a_picture(picture)) is not None:
+        raise typer.BadParameter(why, param_hint="--picture")
     return run(seconds, keep, picture)

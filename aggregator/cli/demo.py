@@ -5,12 +5,14 @@ import shutil
 import sqlite3
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from aggregator import accounts, providers
 from aggregator.cli import output, setup
@@ -19,6 +21,7 @@ from aggregator.cli.asking import poll_one
 from aggregator.cli.picture import Picture, picture
 from aggregator.cli.screen import Screen, save
 from aggregator.config import Config, load
+from aggregator.config.values import is_loopback
 from aggregator.once import Verdict
 from aggregator.simulator import Running, start
 
@@ -110,14 +113,36 @@ def run(seconds: int, keep: Path, drawing: Path | None = None) -> int:
 def _fresh(keep: Path) -> Path | None:
     """The demo's folder, without what a demo before left there; any other file in it stops the demo."""
     keep.mkdir(parents=True, exist_ok=True)
-    theirs = {path.name for path in keep.iterdir()} - OURS
-    toml = keep / "aggregator.toml"
-    if theirs or (toml.exists() and not toml.read_text(encoding="utf-8").startswith(SIGNED)):
+    there = {path.name for path in keep.iterdir()}
+    if there - OURS or (there and not _left_by_a_demo(keep / "aggregator.toml")):
         say(f"{keep} holds other files; name another folder with --keep")
         return None
-    for name in OURS:
+    for name in sorted(OURS, key="aggregator.toml".__eq__):  # what says that they are ours goes last
         (keep / name).unlink(missing_ok=True)
     return keep
+
+
+def _left_by_a_demo(toml: Path) -> bool:
+    """Whether a configuration is a demo's, and no account of it was given to a real provider since."""
+    try:
+        text = toml.read_text(encoding="utf-8")
+        asked = [one.get("base_url", "") for one in tomllib.loads(text).get("accounts", {}).values()]
+    except (OSError, ValueError, AttributeError):
+        return False
+    return text.startswith(SIGNED) and all(is_loopback(urlsplit(url).hostname or "") for url in asked)
+
+
+def unfit_for_a_picture(file: Path) -> str | None:
+    """Why no picture may be written to a file: only an older picture is replaced."""
+    if not file.absolute().parent.is_dir():
+        return f"there is no folder {file.absolute().parent}"
+    if not os.path.lexists(file):
+        return None
+    if not file.is_file():
+        return f"{file} is not a file"
+    with file.open("rb") as there:
+        is_picture = there.read(5).startswith((b"<svg", b"<?xml"))
+    return None if is_picture else f"{file} is there and is no picture; name another file"
 
 
 def _configured(folder: Path, sim: Running) -> Config:

@@ -4,10 +4,9 @@ SQLite: our own BEGIN IMMEDIATE for writers (the driver's deferred transactions 
 durability. Postgres: everything lives in a schema of ours, found by the search path.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -140,24 +139,3 @@ def file_of(engine: Engine) -> Path:
     """The file behind an engine for SQLite, which writes or reads."""
     name = engine.url.database or ""
     return Path(unquote(urlsplit(name).path)) if name.startswith("file:") else Path(name)
-
-
-def copy(engine: Engine, target: Path) -> None:
-    """A consistent copy of a SQLite file, as committed now, readable by nobody who cannot read the original.
-    A file that stands there already is replaced once the copy is whole."""
-    source = Path(engine.url.database or "").absolute()
-    unfinished = target.with_name(f"{target.name}.part")
-    try:
-        unfinished.unlink(missing_ok=True)
-        mode = source.stat().st_mode & 0o777
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
-        with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, isolation_level=None)) as reader:
-            reader.execute(f"PRAGMA busy_timeout={sqlite.BUSY_MS}")
-            reader.execute("VACUUM INTO ?", (str(unfinished),))
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(target)
-    except (sqlite3.Error, OSError) as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise StoreError(f"database: no copy could be made at {target}: {error}") from error

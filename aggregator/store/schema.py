@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.schema import CreateSchema
 
 from aggregator.errors import SchemaError, StoreError
-from aggregator.store.engine import copy, translated, writing
+from aggregator.store.backup import copy
+from aggregator.store.engine import translated, writing
 from aggregator.store.grants import grant_writer
 from aggregator.store.views import VERSION_TABLE
 

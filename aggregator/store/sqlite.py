@@ -4,6 +4,7 @@ pays for them at every statement.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ class File(SQLiteDialect_pysqlite):
             self.file = str(Path(where[0]).absolute())
             if self.was_there:
                 where, how["uri"] = (f"{Path(self.file).as_uri()}?mode=rw",), True
+            else:
+                _make(self.file)
         connection: Any = super().connect(*where, **how)
         try:
             connection.isolation_level = None
@@ -83,6 +86,13 @@ class File(SQLiteDialect_pysqlite):
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Whether a connection is of no more use."""
         return str(e) == GONE or super().is_disconnect(e, connection, cursor)
+
+
+def _make(file: str) -> None:
+    """An empty file where there is none, which nobody but its owner and group can read. SQLite would let
+    everybody. What is wrong with its place is SQLite's to say."""
+    with suppress(OSError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o640))
 
 
 def _identity(file: str) -> tuple[int, int] | None:
