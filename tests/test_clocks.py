@@ -23,11 +23,10 @@ CENTURY = datetime(2201, 1, 1, tzinfo=UTC)
 
 
 def clocks_of(*told: Fact, provider: str = "telnyx", **said: str) -> Clocks:
-    """What the clocks say after these facts, but for when the order is stuck."""
+    """What the clocks say after these facts, but for when the order is stuck and its date's day is over."""
     standing = fold(None, told)
-    return replace(
-        clocks(standing.order, standing.ref.direction, account(provider, None, None, **said)), stuck_at=None
-    )
+    said_so = clocks(standing.order, standing.ref.direction, account(provider, None, None, **said))
+    return replace(said_so, stuck_at=None, foc_ends_at=None)
 
 
 # --- each of them ---------------------------------------------------------------------------------------

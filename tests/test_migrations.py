@@ -34,8 +34,8 @@ import signal
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -57,7 +57,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _next(folder: Path, end: str) -> None:
-    (folder / "versions" / "0002_next.py").write_text(NEXT.format(end=end), encoding="utf-8")
+    (folder / "versions" / "0003_next.py").write_text(NEXT.format(end=end), encoding="utf-8")
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_another_programs_file_is_refused_and_left_alone(tmp_path: Path) -> None
 
 
 def test_an_older_schema_is_refused_with_the_command_to_type(old: str, later: Path) -> None:
-    message = "has schema 0001, this version needs 0002; type: porting-aggregator db upgrade"
+    message = "has schema 0002, this version needs 0003; type: porting-aggregator db upgrade"
     with pytest.raises(SchemaError, match=message):
         open_store(old)
     reader = open_reader(old)
@@ -141,12 +141,12 @@ def test_an_older_schema_is_refused_with_the_command_to_type(old: str, later: Pa
 def test_a_newer_schema_is_refused_with_another_command(
     old: str, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert upgrade(old) == ("0001", "0002")
+    assert upgrade(old) == ("0002", "0003")
     monkeypatch.undo()
     for refused in (open_store, upgrade):
         with pytest.raises(SchemaError, match="newer version made it; type: pip install --upgrade"):
             refused(old)
-    assert state(old)[0] == "0002"
+    assert state(old)[0] == "0003"
 
 
 def test_the_tables_are_those_of_the_models(old: str) -> None:
@@ -164,9 +164,9 @@ def test_the_tables_are_those_of_the_models(old: str) -> None:
 
 def test_an_upgrade_keeps_every_row_and_makes_the_views_again(old: str, later: Path) -> None:
     before = state(old)
-    assert upgrade(old) == ("0001", "0002")
+    assert upgrade(old) == ("0002", "0003")
     revision, tables, made, orders = state(old)
-    assert (revision, made, orders) == ("0002", before[2], 1)
+    assert (revision, made, orders) == ("0003", before[2], 1)
     assert tables == before[1] | {"extra"}
 
 
@@ -178,7 +178,7 @@ def test_a_revision_that_fails_leaves_the_old_schema_whole(old: str, later: Path
             upgrade(old)
         assert state(old) == before
     _next(later, "")
-    assert upgrade(old) == ("0001", "0002")
+    assert upgrade(old) == ("0002", "0003")
 
 
 UPGRADE = """
@@ -197,7 +197,7 @@ def test_an_upgrade_that_is_killed_leaves_the_old_schema_whole(old: str, later: 
     assert killed.returncode == -signal.SIGKILL
     assert state(old) == before
     _next(later, "")
-    assert upgrade(old) == ("0001", "0002")
+    assert upgrade(old) == ("0002", "0003")
 
 
 def test_a_copy_of_the_file_is_kept_before_it_changes(
@@ -209,7 +209,7 @@ def test_a_copy_of_the_file_is_kept_before_it_changes(
     with desk(f"sqlite:///{path}") as acme:
         acme.record(event(1, "submitted"))
     path.chmod(0o600)
-    assert upgrade(f"sqlite:///{path}") == ("0001", "0001")
+    assert upgrade(f"sqlite:///{path}") == ("0002", "0002")
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["a.db"], (
         "nothing changed, nothing kept"
     )
@@ -220,16 +220,16 @@ def test_a_copy_of_the_file_is_kept_before_it_changes(
     writer.commit()
     upgrade(f"sqlite:///{path}")
     writer.close()
-    kept = tmp_path / "a.db.schema-0001"
+    kept = tmp_path / "a.db.schema-0002"
     assert kept.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(kept)) as copy:
-        assert copy.execute("select version_num from schema_version").fetchone() == ("0001",)
+        assert copy.execute("select version_num from schema_version").fetchone() == ("0002",)
         assert copy.execute("select description from v1_orders").fetchone() == ("in the log",)
         assert copy.execute("pragma integrity_check").fetchone() == ("ok",)
         assert copy.execute("pragma journal_mode").fetchone() == ("delete",)
     shutil.copy(kept, path)
-    assert upgrade(f"sqlite:///{path}") == ("0001", "0002")
-    assert sorted(one.name for one in tmp_path.iterdir() if one.is_file()) == ["a.db", "a.db.schema-0001"]
+    assert upgrade(f"sqlite:///{path}") == ("0002", "0003")
+    assert sorted(one.name for one in tmp_path.iterdir() if one.is_file()) == ["a.db", "a.db.schema-0002"]
 
 
 def test_no_upgrade_without_a_copy(tmp_path: Path, later: Path) -> None:
@@ -239,11 +239,11 @@ def test_no_upgrade_without_a_copy(tmp_path: Path, later: Path) -> None:
         open_store(f"sqlite:///{path}").close()
     finally:
         schema.MIGRATIONS = current
-    (tmp_path / "a.db.schema-0001").mkdir()
+    (tmp_path / "a.db.schema-0002").mkdir()
     with pytest.raises(StoreError, match="no copy could be made"):
         upgrade(f"sqlite:///{path}")
-    assert not (tmp_path / "a.db.schema-0001.part").exists()
-    assert state(f"sqlite:///{path}")[0] == "0001"
+    assert not (tmp_path / "a.db.schema-0002.part").exists()
+    assert state(f"sqlite:///{path}")[0] == "0002"
 
 
 # --- who may read and write on Postgres -----------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_a_reader_still_reads_after_an_upgrade(roles: tuple[Desk, str], later: P
         tx.exec_driver_sql(f"create role {GROUP}")
         tx.exec_driver_sql(f"grant select on v1_orders to {GROUP}")
         tx.exec_driver_sql("drop view v1_quarantine")  # as if the version before had not had it
-    assert upgrade(_url(acme)) == ("0001", "0002")
+    assert upgrade(_url(acme)) == ("0002", "0003")
     with closing(as_role(_url(acme), name)) as reader:
         for view, _ in views.statements("postgresql"):
             reader.execute(f"select * from {view}").fetchall()

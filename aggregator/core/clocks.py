@@ -51,12 +51,14 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """What an order's clocks say: the columns of its row that follow from them."""
+    """What an order's clocks say: the columns of its row that follow from them. `foc_ends_at` is the end of the
+    day of its confirmed date in the account's zone."""
 
     deadline_at: datetime | None = None
     deadline_kind: str | None = None
     deadline_presses: bool = False
     stuck_at: datetime | None = None
+    foc_ends_at: datetime | None = None
 
 
 NONE = Clocks()
@@ -74,8 +76,9 @@ def clocks(order: Order, direction: Direction, account: "Account") -> Clocks:
         for clock in account.adapter.clocks
         if _runs(clock, order, direction) and (at := _end(clock, order, zone)) is not None
     ]
+    ended = _end_of_day(order.confirmed_foc_on, zone) if order.confirmed_foc_on else None
     stuck = stuck_at(order, direction, account)
-    return Clocks(*min(ends), stuck) if ends else Clocks(stuck_at=stuck)
+    return Clocks(*min(ends), stuck, ended) if ends else Clocks(stuck_at=stuck, foc_ends_at=ended)
 
 
 def version(account: "Account") -> str:
@@ -131,3 +134,10 @@ def _of_day(day: date, after: timedelta, zone: ZoneInfo) -> datetime:
     what comes after it from its end, so that neither is told too late or too early."""
     whole = timedelta(days=after > timedelta(0))
     return datetime.combine(day + whole, time(), zone).astimezone(UTC)
+
+
+def _end_of_day(day: date, zone: ZoneInfo) -> datetime | None:
+    try:
+        return _of_day(day, timedelta(days=1), zone)
+    except OverflowError:  # the last day of the calendar does not end
+        return None

@@ -70,6 +70,8 @@ def _order(
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
     requirements_met: bool | None = said.get("requirements_met")
+    activation: Word | None = said.get("activation")
+    firm = confirmed is not None and (state is State.SCHEDULED or state in MOVED)
     return Order(
         customer_reference=said.get("customer"),
         customer_group_reference=said.get("customer_group"),
@@ -89,7 +91,7 @@ def _order(
         requested_foc_at=requested.at if requested else None,
         confirmed_foc_on=confirmed.on if confirmed else None,
         confirmed_foc_at=confirmed.at if confirmed else None,
-        foc_is_firm=confirmed is not None and (state is State.SCHEDULED or state in MOVED),
+        foc_is_firm=firm,
         ported_at=ported_at,
         ported_at_source=ported_by,
         losing_carrier=losing.name,
@@ -112,7 +114,20 @@ def _order(
         deletion_basis=deletion_basis,
         requirements_met=requirements_met,
         activation_job_status=_job(told),
+        activation_state=activation.meaning if activation else None,
+        port_type=said.get("port_type"),
+        remaining_numbers=said.get("remaining_numbers"),
+        number_type=said.get("number_type"),
+        fast_port=said.get("fast_port"),
+        foc_state=_foc_state(requested, confirmed, firm),
     )
+
+
+def _foc_state(requested: Moment | None, confirmed: Moment | None, firm: bool) -> str:
+    """How far the date is agreed: `none`, only `requested` by us, `proposed` by them, or `firm`."""
+    if confirmed is not None:
+        return "firm" if firm else "proposed"
+    return "requested" if requested is not None else "none"
 
 
 def _codes(status: Status) -> tuple[str, ...]:

@@ -69,6 +69,12 @@ class Order(NamedTuple):
     deletion_basis: str | None = None
     requirements_met: bool | None = None
     activation_job_status: str | None = None
+    activation_state: str | None = None
+    port_type: str | None = None
+    remaining_numbers: str | None = None
+    number_type: str | None = None
+    fast_port: bool | None = None
+    foc_state: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,10 @@ class OrderRow(SQLModel, table=True):
     """A porting order as it stands: the columns of `core.standing.Order`, and our own bookkeeping."""
 
     __tablename__ = "port_order"
-    __table_args__ = (_where("ix_port_order_missed", "account_id", "misses = 1"),)
+    __table_args__ = (
+        _where("ix_port_order_missed", "account_id", "misses = 1"),
+        _where("ix_port_order_parent", "parent_order_id", "parent_order_id is not null"),
+    )
 
     id: int = Field(primary_key=True)
     account_id: int = Field(foreign_key="account.id", index=True)
@@ -181,11 +184,18 @@ class OrderRow(SQLModel, table=True):
     deadline_kind: str | None = None
     deadline_presses: bool = False
     stuck_at: datetime | None = None
+    foc_ends_at: datetime | None = None
     clock_version: str = ""
     deleted_at: datetime | None = None
     deletion_basis: str | None = None
     requirements_met: bool | None = None
     activation_job_status: str | None = None
+    activation_state: str | None = None
+    port_type: str | None = None
+    remaining_numbers: str | None = None
+    number_type: str | None = None
+    fast_port: bool | None = None
+    foc_state: str = "none"
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None
@@ -377,6 +387,17 @@ class QuarantineRow(SQLModel, table=True):
     last_seen_at: datetime
     count: int = 1
     resolved_at: datetime | None = None
+
+
+class ReasonTextRow(SQLModel, table=True):
+    """What a provider says that one of its reasons means, for when it gives the reason without a text."""
+
+    __tablename__ = "reason_text"
+
+    provider: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    text: str
+    read_at: datetime
 
 
 class UnknownWordRow(SQLModel, table=True):
