@@ -14,7 +14,7 @@ from aggregator.core.findings import Findings, Recorded
 from aggregator.core.model import Fact, OrderRef, Orders, Part, Request, State, Want
 from aggregator.core.normalise import normalise
 from aggregator.errors import FetchError, PageChanged, ProviderError, Refused
-from aggregator.sweep import Fetch, sweep
+from aggregator.sweep import Fetch, read, sweep
 
 L = TypeVar("L", contravariant=True)
 TAKEN = frozenset({State.CANCEL_PENDING, State.CANCELLED})
@@ -55,7 +55,7 @@ def cancel(
         page = fetch(request)
         if page.status == 404:
             raise Refused(f"{request.method} {request.path}: the provider does not know the order", 404)
-        reading = account.adapter.read(page, account.options)
+        reading = read(account, page)
         facts, wants = reading.facts, reading.wants
     except (FetchError, PageChanged) as error:
         trouble = error

@@ -14,6 +14,7 @@ from pathlib import PurePath
 
 from aggregator.core.account import Account, FeedDefaults, FeedKind
 from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Source, Want, Window
+from aggregator.core.received import received
 from aggregator.errors import AdapterFailed, ProviderError, Refused
 
 MAX_PAGES = 500
@@ -21,8 +22,6 @@ BUDGET = timedelta(minutes=10)
 LARGEST_WINDOW = 2_500  # items; a larger one is halved, so that each part finishes and moves the cursor
 SMALLEST_SPAN = timedelta(seconds=2)
 SMALLEST_REFUSED = timedelta(days=1)
-FUTURE = timedelta(days=366)
-"""A time further ahead of the provider's clock, and of ours, is a mistake."""
 TOO_LONG = ("page cap", "no progress", "time budget")
 """Ends that a shorter window may not have."""
 
@@ -149,7 +148,7 @@ def _page(account: Account, request: Request, fetch: Fetch) -> First:
         if refusal.status != 400 or not milder:
             raise
         page = fetch(milder)
-    return page, _read(account, page)
+    return page, read(account, page)
 
 
 def _plan(account: Account, ask: Ask) -> tuple[Request, ...]:
@@ -157,26 +156,10 @@ def _plan(account: Account, ask: Ask) -> tuple[Request, ...]:
         return account.adapter.plan(ask, account.options)
 
 
-def _read(account: Account, page: Page) -> Reading:
+def read(account: Account, page: Page) -> Reading:
+    """What a page says, as the account's adapter reads it and as it is taken in."""
     with _ours(page.request.path):
-        return _believed(account.adapter.read(page, account.options), page)
-
-
-def _believed(reading: Reading, page: Page) -> Reading:
-    """What a page says, without times that cannot be: what claims to be of the far future is taken as of now, or it
-    would outweigh all that is said until then, and what is wanted because of it would be wanted until then."""
-    latest = max(page.at, page.fetched_at)
-
-    def far(at: datetime | None) -> bool:
-        return at is not None and at - latest > FUTURE
-
-    if not any(far(fact.as_of) for fact in reading.facts):
-        return reading
-    facts = (
-        replace(fact, as_of=page.at, looked_at=page.at) if far(fact.as_of) else fact for fact in reading.facts
-    )
-    wants = (replace(want, since=page.at) if far(want.since) else want for want in reading.wants)
-    return replace(reading, facts=tuple(facts), wants=tuple(wants))
+        return received(account.adapter.read(page, account.options), page, account.words)
 
 
 @contextmanager
@@ -221,7 +204,7 @@ def _chain(
         if 0 < again < len(reading.ids):
             # Rows that came before count once: an offset after this page must not skip what is still to come.
             request = replace(page.request, received=page.request.received - again)
-            reading = _read(account, replace(page, request=request))
+            reading = read(account, replace(page, request=request))
         fresh = found.add(page, reading)
         if each_page is not None:
             each_page(found)

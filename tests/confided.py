@@ -16,6 +16,7 @@ from recordings import Recording, recordings
 
 from aggregator import providers
 from aggregator.core.account import KeepTree
+from aggregator.core.documents import FREE
 
 Path = tuple[str, ...]
 LISTS = ("/porting/events", "/portouts/events", "/porting_orders", "/portouts", "/porting_phone_numbers")
@@ -55,18 +56,23 @@ def changed(body: Any, change: Callable[[Path, str], Any], more: Callable[[Path]
 
 def is_kept(recording: Recording, path: Path) -> bool:
     """Whether the adapter says that this field may be stored."""
+    return kept_as(recording, path) is not None
+
+
+def kept_as(recording: Recording, path: Path) -> KeepTree | None:
+    """The branch of the keep tree for this field, or None where it may not be stored."""
     keep = providers.load(recording.provider).keep
     parts = [(tuple(part.split(".")), tree) for part, tree in recording.keeps.items()]
     parts = [(part, tree) for part, tree in parts if path[: len(part)] == part]
     if not parts:
-        return False
+        return None
     part, name = max(parts, key=lambda one: len(one[0]))
     tree: Any = keep[name]
     for step in path[len(part) :]:
         if step not in tree:
-            return False
+            return None
         tree = tree[step]
-    return True
+    return tree  # type: ignore[no-any-return]
 
 
 def fields(tree: KeepTree, at: Path = ()) -> Iterator[str]:
@@ -90,14 +96,20 @@ class Planter:
         self.where[mark] = f"{self.recording}: {'.'.join(at)}"
         return mark
 
+    def _secrets(self, where: str) -> str:
+        """A PIN and an account number as people write them."""
+        pin, account = f"77{self.number:02}55", f"88-{self.number:02}-66"
+        self.where |= {pin: f"a PIN {where}", account: f"an account number {where}"}
+        return f"the PIN is {pin}, account no. {account}"
+
     def _change(self, at: Path, value: str) -> str:
         if WAY_ON.intersection(at) or at[-1] in READ_NOT_KEPT:
             return value
         if at[-1] in ("body", "comment"):
             self.comments.append(f"remark-{self.number}x{len(self.comments)}z")
-            pin, account = f"77{self.number:02}55", f"88-{self.number:02}-66"
-            self.where |= {pin: "a PIN in a comment", account: "an account number in a comment"}
-            return f"{self.comments[-1]}: the PIN is {pin}, account no. {account}"
+            return f"{self.comments[-1]}: {self._secrets('in a comment')}"
+        if kept_as(self.recording, at) is FREE:
+            return f"{value}: {self._secrets('in free text')}"
         if is_kept(self.recording, at):
             return self._mark("broken", at) if self.broken else value
         return self._mark("hidden", at)

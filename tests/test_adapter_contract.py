@@ -18,6 +18,7 @@ from recordings import FIXTURES, Recording, recordings, said, text_of, without_c
 from aggregator import providers
 from aggregator.core.account import Account, Adapter, KeepTree
 from aggregator.core.diff import diff
+from aggregator.core.documents import FREE
 from aggregator.core.fold import fold
 from aggregator.core.model import (
     Direction,
@@ -34,6 +35,7 @@ from aggregator.core.model import (
 )
 from aggregator.core.normalise import folded, normalise, unknown
 from aggregator.errors import PageChanged
+from aggregator.sweep import read
 
 PROVIDERS = providers.names()
 RECORDINGS = recordings()
@@ -332,6 +334,62 @@ def test_what_no_keep_tree_names_goes_nowhere(recording: Recording) -> None:
     assert CANARY not in kept_text(reading)
     silent = replace(recording, options={**recording.options, "keep_comments": False}).read(body)
     assert CANARY not in repr((silent.facts, silent.wants, silent.skipped))
+
+
+SECRETS = ("4321", "998-1")
+SENTENCE = "PIN 4321 is invalid, account no. 998-1 too"
+
+
+def in_free_text(value: Any, trees: Mapping[str, KeepTree], where: str, tree: KeepTree | None) -> Any:
+    """The same JSON with a PIN and an account number in every text that is marked as free."""
+    tree = trees.get(where, tree)
+    if isinstance(value, list):
+        return [in_free_text(entry, trees, where, tree) for entry in value]
+    if isinstance(value, dict) and tree is not FREE:
+        return {
+            name: in_free_text(entry, trees, f"{where}.{name}".lstrip("."), (tree or {}).get(name))
+            for name, entry in value.items()
+        }
+    return SENTENCE if tree is FREE else value
+
+
+@every_recording
+def test_secrets_in_free_text_are_masked_wherever_it_is_kept(recording: Recording) -> None:
+    body = in_free_text(recording.body, trees_of(recording), "", None)
+    told = repr(recording.read(body))
+    assert not [secret for secret in SECRETS if secret in told]
+    assert (body == recording.body) or "PIN *** is invalid, account no. *** too" in told
+
+
+@every_recording
+def test_a_secret_in_any_text_gets_into_no_text_for_people(recording: Recording) -> None:
+    own = recording.account
+    for path in paths_of(recording.body):
+        try:
+            reading = read(own, recording.page(changed(recording.body, path, SENTENCE)))
+        except PageChanged:
+            continue
+        for fact in reading.facts:
+            task, comment = fact.task, fact.comment
+            numbers = [replace(said, raw="", key="") for said in fact.numbers.numbers] if fact.numbers else ()
+            told = (fact.status, fact.messaging, fact.activation, fact.steps, numbers, reading.skipped)
+            texts = (
+                *told,
+                task and (task.name, task.status),
+                comment and (comment.author_type, comment.body),
+            )
+            description = fact.references and fact.references.description
+            assert not [secret for secret in SECRETS if secret in repr((texts, description))], path
+
+
+@every_provider
+def test_a_provider_says_which_of_its_fields_are_free_text(name: str) -> None:
+    def leaves(tree: KeepTree) -> Iterator[KeepTree]:
+        for branch in tree.values():
+            yield from leaves(branch) if branch else (branch,)
+
+    adapter = providers.load(name)
+    assert any(leaf is FREE for tree in adapter.keep.values() for leaf in leaves(tree))
 
 
 def reshaped(value: Any, tree: KeepTree | None, trees: Mapping[str, KeepTree], where: str) -> Iterator[Any]:

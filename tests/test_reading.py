@@ -327,6 +327,9 @@ def test_a_field_in_another_shape_is_emptied() -> None:
         ("Acct# 12.34", "Acct# ***"),
         ("PIN 1 and account 2", "PIN *** and account ***"),
         ("PIN\n1234", "PIN\n***"),
+        ("PIN ***, call 2", "PIN ***, call 2"),
+        ("PIN *** 1234", "PIN *** ***"),
+        ("PIN **** 1234", "PIN **** ***"),
         ("call +1 303 555 0100", "call +1 303 555 0100"),
         ("spin 1234, opinion 5", "spin 1234, opinion 5"),
         ("accounting 2026", "accounting 2026"),
@@ -335,9 +338,14 @@ def test_a_field_in_another_shape_is_emptied() -> None:
 )
 def test_digits_after_pin_passcode_password_and_account_are_masked(words: str, kept: str) -> None:
     assert masked(words) == kept
-    assert json.loads(
-        document({"reason": words, "description": words, "note": words}, keep("reason", "note"))
-    ) == {
-        "reason": kept,
+    assert masked(kept) == kept
+    free = keep("note", free=["why", "Errors.Description"])
+    item = {
+        "why": words,
+        "Errors": [{"Description": words, "Code": words}, words],
         "note": words,
+        "reason": words,
     }
+    said = {"why": kept, "Errors": [{"Description": kept}, None], "note": words}
+    assert json.loads(document(item, free)) == said
+    assert json.loads(document({"why": [words, {"at": words}]}, free)) == {"why": [kept, {}]}

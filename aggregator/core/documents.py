@@ -2,28 +2,43 @@
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Any, Final
 
 from aggregator.core.account import KeepTree
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _ABSENT = object()
-FREE_TEXT = frozenset({"description", "reason", "rejection_reason"})
+FREE: Final[KeepTree] = MappingProxyType({})
+"""The empty tree of a field that holds free text: a plain value whose secrets are masked."""
+MASK = "***"
 SECRET_WORD = r"(?<![a-z])(?:pin|passcode|password|account|acct)s?(?![a-z])"
-SECRET_DIGITS = re.compile(rf"(?i)({SECRET_WORD}\D{{0,20}}?)([a-z]*\d[\w-]*(?:[ .]\d[\w-]*)*)")
+_MASKED = r"(?<!\*)\*\*\*(?![ .-]*[\w*])"  # what is masked already: masking it again does nothing more
+SECRET_DIGITS = re.compile(
+    rf"(?i)({SECRET_WORD}(?:(?!{_MASKED})\D){{0,20}}?)({_MASKED}|[a-z]{{0,20}}\d[\w-]*(?:[ .]\d[\w-]*)*)"
+)
 
 
-def keep(*paths: str) -> KeepTree:
-    """The tree of fields that may be stored, from dotted paths; lists are passed through.
+def keep(*paths: str, free: Iterable[str] = ()) -> KeepTree:
+    """The tree of fields that may be stored, from dotted paths; lists are passed through. What people write goes
+    into `free`: it is kept as well, with the PINs and account numbers in it masked.
 
-    >>> keep("id", "status.value")
-    {'id': {}, 'status': {'value': {}}}
+    >>> keep("id", "status.value", free=["status.text"])
+    {'id': {}, 'status': {'value': {}, 'text': mappingproxy({})}}
     """
     tree: dict[str, Any] = {}
     for path in paths:
-        branch = tree
-        for name in path.split("."):
-            branch = branch.setdefault(name, {})
+        _branch(tree, path.split("."))
+    for path in free:
+        *above, name = path.split(".")
+        _branch(tree, above)[name] = FREE
+    return tree
+
+
+def _branch(tree: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    for name in names:
+        tree = tree.setdefault(name, {})
     return tree
 
 
@@ -41,16 +56,14 @@ def cut(item: object, tree: KeepTree) -> object:
     if isinstance(item, dict):
         return {
             name: value
-            if isinstance(value, str) and not branch and name not in FREE_TEXT
-            else _kept(name, value, branch)
+            if isinstance(value, str) and not branch and branch is not FREE
+            else cut(value, branch)
             for name, branch in tree.items()
             if (value := item.get(name, _ABSENT)) is not _ABSENT
         }
+    if tree is FREE and isinstance(item, str):
+        return masked(item)
     return None if tree else item
-
-
-def _kept(name: str, value: object, tree: KeepTree) -> object:
-    return masked(value) if name in FREE_TEXT and isinstance(value, str) else cut(value, tree)
 
 
 def masked(words: str) -> str:
@@ -59,4 +72,4 @@ def masked(words: str) -> str:
     >>> masked("PIN 1234 does not match, account no. 998-1 neither")
     'PIN *** does not match, account no. *** neither'
     """
-    return SECRET_DIGITS.sub(r"\1***", words)
+    return SECRET_DIGITS.sub(rf"\1{MASK}", words)

@@ -104,7 +104,7 @@ def meanings(said: Mapping[str, Any], direction: Direction, words: Words) -> dic
     """The parts of a fact, by its fields' names, with our words beside the provider's."""
     ours = dict(said)
     if status := said.get("status"):
-        ours["status"] = meant(status, _status_words(direction), words)
+        ours["status"] = meant(status, status_words(direction), words)
     if messaging := said.get("messaging"):
         ours["messaging"] = _word(messaging, Vocabulary.MESSAGING, words)
     if activation := said.get("activation"):
@@ -116,7 +116,8 @@ def meanings(said: Mapping[str, Any], direction: Direction, words: Words) -> dic
     return ours
 
 
-def _status_words(direction: Direction) -> Vocabulary:
+def status_words(direction: Direction) -> Vocabulary:
+    """The word list that an order's status belongs to."""
     return Vocabulary.PORT_IN if direction is Direction.PORT_IN else Vocabulary.PORT_OUT
 
 
@@ -149,7 +150,7 @@ def _number(said: NumberSaid, direction: Direction, words: Words) -> NumberSaid:
         key, e164 = number(said.key or said.raw, words.region)
     status = said.status
     if status is not NOT_TOLD:
-        status = meant(status, _status_words(direction), words)
+        status = meant(status, status_words(direction), words)
     side: dict[str, Any] = {name: _word(word, vocabulary, words) for name, word, vocabulary in _side(said)}
     return NumberSaid(said.raw, status, key=key, e164=e164, **side)
 
@@ -189,7 +190,7 @@ def unknown(fact: Fact) -> Iterator[tuple[Vocabulary, str]]:
         if status is None:
             continue
         if status.raw is not None and status.meaning and status.meaning.basis is Basis.NONE:
-            yield _status_words(fact.order.direction), status.raw
+            yield status_words(fact.order.direction), status.raw
         yield from (
             (Vocabulary.REASON, reason.code) for reason in status.reasons if reason.meaning is NO_REASON
         )

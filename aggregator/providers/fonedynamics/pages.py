@@ -35,6 +35,7 @@ from aggregator.adapter import (
     json_object,
     keep,
     local_date,
+    masked,
     named,
     sift,
     snapshot,
@@ -50,7 +51,6 @@ ORDER = keep(
     "PortingNo",
     "AccountSid",
     "PropertySid",
-    "CustomerDescription",
     "CurrentCarrier",
     "PreferredPortSchedule",
     "PreferredPortDate",
@@ -60,6 +60,7 @@ ORDER = keep(
     "PortingNumbers.Number",
     "PortingNumbers.PortType",
     "PortingNumbers.Status",
+    free=["CustomerDescription"],
 )
 LINE = keep("Number", "PortType", "Status")
 HISTORY = keep(
@@ -132,9 +133,7 @@ def _said(item: Item, page: Page, options: Options, wanted: frozenset[str]) -> I
             losing=Carrier(text(item, "CurrentCarrier")) if text(item, "CurrentCarrier") else None,
             gaining=Carrier("Fone Dynamics"),
         ),
-        references=References(
-            customer=text(item, "CustomerDescription"), sub_account=text(item, "PropertySid")
-        ),
+        references=References(customer=_description(item), sub_account=text(item, "PropertySid")),
         # An order has a number at least; a list without any, or with one that cannot be read, is not whole.
         numbers=None if not numbers else Partial(numbers) if unread else Whole(numbers),
     )
@@ -147,6 +146,12 @@ def _preferred(item: Item, time_zone: str) -> Moment | None:
     if text(item, "PreferredPortSchedule") != "Date":
         return None
     return local_date(item, "PreferredPortDate", time_zone)
+
+
+def _description(item: Item) -> str | None:
+    """The customer's own words, which serve as the reference."""
+    said = text(item, "CustomerDescription")
+    return said and masked(said)
 
 
 def _number(line: Item) -> NumberSaid:

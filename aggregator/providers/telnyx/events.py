@@ -52,7 +52,6 @@ PORT_IN = keep(
     *_COMMON,
     "status.value",
     "status.details.code",
-    "status.details.description",
     "created_at",
     "updated_at",
     "deleted_at",
@@ -66,8 +65,11 @@ PORT_IN = keep(
     "from.id",
     "to.id",
     "porting_phone_numbers.id",
+    free=["status.details.description"],
 )
-PORT_OUT = keep(*_COMMON, "status", "phone_numbers", "carrier_name", "spid", "rejection_reason", "foc_date")
+PORT_OUT = keep(
+    *_COMMON, "status", "phone_numbers", "carrier_name", "spid", "foc_date", free=["rejection_reason"]
+)
 
 PAYLOADLESS = frozenset({"porting_order.loa_updated", "porting_order.sharing_token_expired"})
 QUIET = frozenset({"porting_order.sharing_token_expired", "porting_order.deleted"})

@@ -56,10 +56,8 @@ PORT_IN = keep(
     "id",
     "status.value",
     "status.details.code",
-    "status.details.description",
     "customer_reference",
     "customer_group_reference",
-    "description",
     "support_key",
     "parent_support_key",
     "old_service_provider_ocn",
@@ -79,6 +77,7 @@ PORT_IN = keep(
     "requirements_met",
     "created_at",
     "updated_at",
+    free=["status.details.description", "description"],
 )
 # Left out on purpose: names, address, lsr links, vendor, user ids.
 PORT_OUT = keep(
@@ -94,11 +93,11 @@ PORT_OUT = keep(
     "requested_foc_date",
     "already_ported",
     "host_messaging",
-    "reason",
     "rejection_code",
     "created_at",
     "inserted_at",
     "updated_at",
+    free=["reason"],
 )
 DETAIL = keep("code")
 NUMBER = keep(
