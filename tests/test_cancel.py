@@ -321,7 +321,7 @@ def test_only_port_ins_at_telnyx_can_be_cancelled(run: Run, tmp_path: Path) -> N
     code, _, err = run("cancel", filled.OUT, "--yes")
     assert code == 78 and "Telnyx has no call to cancel such an order" in err
     code, _, err = run("cancel", "nothing-like-it", "--yes")
-    assert code == 1 and "no order nothing-like-it" in err
+    assert code == 2 and "no such order: nothing-like-it" in err
 
 
 @pytest.mark.parametrize(

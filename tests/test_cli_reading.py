@@ -40,6 +40,13 @@ EVERY_FILTER = (
     *("--customer", "Acme Dental", "--since", "2026-06-01T00:00Z", "--until", "2026-06-30T00:00+10:00"),
     *("--limit", "5"),
 )
+FEW_FILTERS = {
+    "feeds": {"--account", "--provider"},
+    "accounts": {"--account", "--provider", "--limit"},
+    "unknown": {"--account", "--provider", "--since", "--until", "--limit"},
+    "quarantine": {"--account", "--provider", "--since", "--until", "--limit"},
+}
+"""The filters of the verbs whose rows belong to no order."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -86,6 +93,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+def filters_of(verb: str) -> tuple[str, ...]:
+    """A value for every filter that a verb has."""
+    pairs = zip(EVERY_FILTER[::2], EVERY_FILTER[1::2], strict=True)
+    return tuple(part for pair in pairs for part in pair if pair[0] in FEW_FILTERS.get(verb, EVERY_FILTER))
+
+
 def rows(run: Run, config: Path, *arguments: str) -> list[dict[str, Any]]:
     """The JSON lines of a verb that has to end well."""
     code, out, err = run(config, *arguments, "--json")
@@ -130,7 +143,7 @@ def test_both_databases_say_the_same_to_every_read_verb(
     filled.fill(postgres_url)
     filled.settle(postgres_url)
     other = filled.configuration(tmp_path, postgres_url)
-    asked = [(verb, *form) for verb in VERBS for form in ((), ("--json",), EVERY_FILTER)]
+    asked = [(verb, *form) for verb in VERBS for form in ((), ("--json",), filters_of(verb))]
     asked += [("orders", "--all"), ("changes", "--after", "7"), ("changes", "--after", "3", "--json")]
     asked += [(verb, *form) for verb in ("show",) for form in ((ACME,), ("P-000417", "--json"))]
     asked += [("number", NUMBER), ("number", NUMBER, "--json"), ("show", "sr_b1"), ("show", "nothing")]
@@ -139,13 +152,6 @@ def test_both_databases_say_the_same_to_every_read_verb(
         read = json.loads if "--json" in arguments else str
         assert [*map(read, ours[1].splitlines())] == [*map(read, theirs[1].splitlines())], arguments
         assert (ours[0], ours[2]) == (theirs[0], theirs[2].replace(str(tmp_path), str(config.parent)))
-
-
-@pytest.mark.parametrize("verb", [*VERBS, f"show {ACME}", "number 12025550130"])
-def test_every_read_verb_takes_every_filter(run: Run, config: Path, verb: str) -> None:
-    code, out, err = run(config, *verb.split(" "), *EVERY_FILTER, "--json")
-    assert code == 0, err
-    assert len(out.splitlines()) <= 5
 
 
 def test_filters_leave_what_they_say(run: Run, config: Path) -> None:
@@ -166,16 +172,6 @@ def test_filters_on_orders_reach_the_views_that_have_no_such_column(run: Run, co
     assert {row["order_id"] for row in scheduled} == {f"telnyx-main/port_in/{ACME}"}
     moved = rows(run, config, "changes", "--state", "scheduled")
     assert {row["customer_reference"] for row in moved} == {"Blue Harbor Books"}
-    assert {row["account"] for row in rows(run, config, "unknown", "--customer", "Cedar Lane Vets")} == {
-        "fone-au"
-    }
-    assert {row["account"] for row in rows(run, config, "accounts", "--state", "exception")} == {
-        "telnyx-main"
-    }
-    assert rows(
-        run, config, "accounts", "--since", "2026-06-08T00:00Z", "--until", "2026-06-09T00:00Z"
-    ) == rows(run, config, "accounts", "--account", "telnyx-main")
-    assert rows(run, config, "quarantine", "--direction", "port_out") == []
 
 
 def test_the_default_lists_open_orders_and_a_state_or_all_lists_more(run: Run, config: Path) -> None:
@@ -398,7 +394,7 @@ def test_with_many_accounts_a_warning_and_a_hint_stay_one_line(run: Run, own: Pa
     )
     said = " ".join(run(own, "waiting", "--account", "nobody")[2].replace("│", "").split())
     assert "no such account: nobody (there is a100, a101," in said and "a111 and 190 more)" in said
-    assert run(own, "poll", "nobody")[2].endswith("a108, a109 and 190 more)\n")
+    assert "a108, a109 and 190 more)" in " ".join(run(own, "poll", "nobody")[2].replace("│", "").split())
 
 
 @pytest.mark.parametrize("verb", [*VERBS, "show x", "number 1", "changes --after 1"])
@@ -415,6 +411,8 @@ def test_with_many_accounts_a_warning_and_a_hint_stay_one_line(run: Run, own: Pa
 def test_a_misspelt_filter_is_refused_with_what_may_have_been_meant(
     run: Run, config: Path, verb: str, option: str, said: str, hint: str
 ) -> None:
+    if option not in FEW_FILTERS.get(verb, EVERY_FILTER):
+        hint = f"No such option: {option}"
     code, out, err = run(config, *verb.split(), option, said)
     assert (code, out) == (2, "")
     assert hint in " ".join(err.split())
@@ -558,9 +556,7 @@ def test_a_story_can_be_bounded(run: Run, config: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("show", "zzz"),
         ("show", ACME, "--account", "fone-au"),
-        ("show", ""),
         ("number", "+1 202 555 0199"),
         ("number", ""),
         ("number", NUMBER, "--direction", "port_out"),
@@ -574,8 +570,8 @@ def test_a_search_that_finds_nothing_is_bad_news(run: Run, config: Path, argumen
 
 def test_a_name_that_means_several_orders_lists_them(run: Run, config: Path) -> None:
     code, out, err = run(config, "show", "P-0004")
-    assert (code, out) == (1, "")
-    assert "several orders" in err
+    assert (code, out) == (2, "")
+    assert "P-0004 means 2 orders; name one of them:" in err
     assert "fone-au/port_in/P-000417  Cedar Lane Vets  with_provider" in err
     assert "fone-au/port_in/P-000418" in err
 

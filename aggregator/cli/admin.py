@@ -12,6 +12,7 @@ import typer
 
 from aggregator.cli import output
 from aggregator.cli.app import BAD_NEWS, OK, SET_UP, app
+from aggregator.cli.filters import unlike
 from aggregator.cli.helping import Program
 from aggregator.errors import StoreError
 
@@ -208,6 +209,8 @@ def providers(
     from aggregator import providers as known
 
     if name is not None:
+        if name not in known.names():
+            raise typer.BadParameter(f"no such provider: {unlike(name, known.names())}", param_hint="NAME")
         _provider(known.load(name), json)
         return OK
     rows: list[dict[str, Any]] = []

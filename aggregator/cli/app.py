@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ OK, BAD_NEWS, USAGE, POSITION, INTERNAL, TRY_LATER, DENIED, CONFIG = 0, 1, 2, 65
 INTERRUPTED = 130  # Typer's word for Ctrl-C
 VERBS = ("polling", "reading", "following", "life", "admin")
 """The modules that declare verbs, in the order in which `--help` shows them."""
+LEVELS, FORMATS = ("debug", "info", "warning", "error"), ("auto", "console", "json")
 READ = "Reading what is known"
 SET_UP = "Setting up"
 
@@ -66,10 +68,13 @@ def options(
     ] = False,
 ) -> None:
     """Keep the global options for whichever verb follows."""
-    if log_level not in (None, "debug", "info", "warning", "error"):
-        raise typer.BadParameter("write debug, info, warning or error", param_hint="--log-level")
-    if log_format not in (None, "auto", "console", "json"):
-        raise typer.BadParameter("write auto, console or json", param_hint="--log-format")
+    for option, said, there in (("--log-level", log_level, LEVELS), ("--log-format", log_format, FORMATS)):
+        if said is not None and said not in there:
+            close = get_close_matches(said, there, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise typer.BadParameter(
+                f"no such value: {said}{hint}; write {', '.join(there)}", param_hint=option
+            )
     GLOBALS.config, GLOBALS.log_level, GLOBALS.log_format = config, log_level, log_format
 
 

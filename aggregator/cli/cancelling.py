@@ -11,6 +11,7 @@ from aggregator import accounts, publish
 from aggregator.cancel import Answer, cancel
 from aggregator.cli import describing, output, setup, telling
 from aggregator.cli.app import BAD_NEWS, DENIED, OK, TRY_LATER, USAGE, say
+from aggregator.cli.opening import orders_named, say_which
 from aggregator.cli.past import written
 from aggregator.config import AccountConfig, Config
 from aggregator.core.model import Direction, OrderRef, Request
@@ -26,14 +27,12 @@ def cancel_one(name: str, yes: bool) -> int:
     config = setup.configuration()
     setup.logging(config, quiet=True)
     with setup.reader() as reader:
-        found = reader.orders_named(name)
-        if len(found) != 1:
-            say(f"{name} means several orders; name one of them:" if found else f"no order {name}")
-            for one in found:
-                say(f"  {one}")
-            return BAD_NEWS
-        (order,) = reader.query("select * from v1_orders where order_id = :id", {"id": found[0]})
-        numbers = [row["number_key"] for row in reader.select("numbers", {"order_id": found[0]})]
+        found = orders_named(reader, name)
+        if len(found) > 1:
+            say_which(name, found)
+            return USAGE
+        (order,) = found
+        numbers = [row["number_key"] for row in reader.select("numbers", {"order_id": order["order_id"]})]
     chosen, ref = (
         config.accounts.get(order["account"]),
         OrderRef(Direction(order["direction"]), order["provider_order_id"]),

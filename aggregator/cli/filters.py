@@ -2,19 +2,17 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from functools import wraps
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_type_hints
+from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
 import typer
 
 from aggregator.core.model import Direction, State
 
 P = ParamSpec("P")
-Kind = TypeVar("Kind", bound=StrEnum)
 
 
 def accounts_known(context: typer.Context, incomplete: str) -> list[str]:
@@ -48,50 +46,65 @@ def moment(said: str) -> datetime:
         raise typer.BadParameter(f"not a time: {said} (write 7d or 2026-01-31T00:00:00Z)") from error
 
 
-def _one_of(kind: type[Kind]) -> Callable[[str | Kind], Kind]:
-    """An option whose values are a closed set; a misspelt one gets a hint."""
+def one_of(what: str, there: Collection[str]) -> Callable[[str], str]:
+    """An option whose values are a closed set; a misspelt one is refused with a hint."""
 
-    def parsed(said: str | Kind) -> Kind:
-        from aggregator.cli.opening import unlike
-
-        if said not in [*kind]:
-            raise typer.BadParameter(f"no such {kind.__name__.lower()}: {unlike(said, kind)}")
-        return kind(said)
+    def parsed(said: str) -> str:
+        if said not in there:
+            raise typer.BadParameter(f"no such {what}: {unlike(said, there)}")
+        return said
 
     return parsed
 
 
-def _completed(kind: type[Kind]) -> Callable[[str], list[str]]:
-    return lambda incomplete: [str(one) for one in kind if one.startswith(incomplete)]
+def completed(there: Collection[str]) -> Callable[[str], list[str]]:
+    """For the shell: the values that begin so."""
+    return lambda incomplete: [one for one in there if one.startswith(incomplete)]
 
 
+def unlike(said: str, there: Iterable[str]) -> str:
+    """What was said, with a hint at what may have been meant, or at what there is."""
+    from aggregator.config.values import near, some
+
+    known = [*there]
+    return said + (near(said, known) or f" (there is {some(known) or 'none'})")
+
+
+STATES, DIRECTIONS = tuple(map(str, State)), tuple(map(str, Direction))
+AGAIN = "can be repeated"
 Account = Annotated[
-    str | None,
-    typer.Option("--account", help="Only this account.", metavar="NAME", autocompletion=accounts_known),
+    list[str] | None,
+    typer.Option(
+        "--account", help=f"Only this account; {AGAIN}.", metavar="NAME", autocompletion=accounts_known
+    ),
 ]
-Provider = Annotated[str | None, typer.Option("--provider", help="Only this provider.", metavar="NAME")]
+Provider = Annotated[
+    list[str] | None,
+    typer.Option("--provider", help=f"Only this provider; {AGAIN}.", metavar="NAME"),
+]
 Way = Annotated[
-    Direction | None,
+    list[str] | None,
     typer.Option(
         "--direction",
         help="Only port-ins, or only port-outs.",
-        metavar="|".join(Direction),
-        parser=_one_of(Direction),
-        autocompletion=_completed(Direction),
+        metavar="|".join(DIRECTIONS),
+        parser=one_of("direction", DIRECTIONS),
+        autocompletion=completed(DIRECTIONS),
     ),
 ]
 InState = Annotated[
-    State | None,
+    list[str] | None,
     typer.Option(
         "--state",
-        help=f"Only orders in this state: {', '.join(State)}.",
+        help=f"Only orders in this state; {AGAIN}: {', '.join(STATES)}.",
         metavar="STATE",
-        parser=_one_of(State),
-        autocompletion=_completed(State),
+        parser=one_of("state", STATES),
+        autocompletion=completed(STATES),
     ),
 ]
 Customer = Annotated[
-    str | None, typer.Option("--customer", help="Only this customer reference.", metavar="TEXT")
+    list[str] | None,
+    typer.Option("--customer", help=f"Only this customer reference; {AGAIN}.", metavar="TEXT"),
 ]
 Since = Annotated[
     datetime | None,
@@ -106,8 +119,8 @@ Json = Annotated[bool, typer.Option("--json", help="JSON lines: the keys are the
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a read verb was asked for. Direction, state and customer speak of orders: rows that have no order
-    of their own (feeds, accounts, …) are shown for the accounts that have such an order."""
+    """What a read verb was asked for; of an option that was repeated, any value will do. Direction, state and
+    customer speak of orders: of rows that belong to orders, those are left whose order is such a one."""
 
     account: Account = None
     provider: Provider = None
@@ -120,36 +133,47 @@ class Filters:
     json: Json = False
 
     def columns(self) -> dict[str, object]:
-        """The conditions on columns, for the views."""
+        """The conditions on columns, for the views: each a list of the values that will do."""
         said = {
             "account": self.account,
             "provider": self.provider,
-            "direction": self.direction and str(self.direction),
-            "state": self.state and str(self.state),
+            "direction": self.direction,
+            "state": self.state,
             "customer_reference": self.customer,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: values for name, values in said.items() if values}
+
+    def of_account(self, account: str, provider: str) -> bool:
+        """Whether an account is one of those that were asked for, or none was named."""
+        return account in (self.account or [account]) and provider in (self.provider or [provider])
 
 
-def filtered(verb: Callable[Concatenate[Filters, P], int]) -> Callable[..., int]:
-    """Give a verb, after its own arguments, the options of `Filters`, which it takes as one value."""
+EVERY = tuple(option.name for option in fields(Filters))
 
-    @wraps(verb)
-    def called(**said: Any) -> int:
-        asked = Filters(**{option.name: said.pop(option.name) for option in fields(Filters)})
-        return verb(asked, **said)  # type: ignore[call-arg]
 
-    own = inspect.signature(verb)
-    kinds = get_type_hints(Filters, include_extras=True)
-    shared = [
-        inspect.Parameter(
-            option.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=option.default,
-            annotation=kinds[option.name],
-        )
-        for option in fields(Filters)
-    ]
-    mine = [part.replace(kind=inspect.Parameter.KEYWORD_ONLY) for part in [*own.parameters.values()][1:]]
-    called.__signature__ = own.replace(parameters=[*mine, *shared])  # type: ignore[attr-defined]
-    return called
+def filtered(*names: str) -> Callable[[Callable[Concatenate[Filters, P], int]], Callable[..., int]]:
+    """Give a verb, after its own arguments, these options of `Filters` (all of them, where none is named), which
+    it takes as one value. A verb has only those that it can apply: any other is a usage error."""
+
+    def decorated(verb: Callable[Concatenate[Filters, P], int]) -> Callable[..., int]:
+        @wraps(verb)
+        def called(**said: Any) -> int:
+            asked = Filters(**{name: said.pop(name) for name in names or EVERY})
+            return verb(asked, **said)  # type: ignore[call-arg]
+
+        own, kinds = inspect.signature(verb), get_type_hints(Filters, include_extras=True)
+        shared = [
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=kinds[option.name],
+            )
+            for option in fields(Filters)
+            if option.name in (names or EVERY)
+        ]
+        mine = [part.replace(kind=inspect.Parameter.KEYWORD_ONLY) for part in [*own.parameters.values()][1:]]
+        called.__signature__ = own.replace(parameters=[*mine, *shared])  # type: ignore[attr-defined]
+        return called
+
+    return decorated

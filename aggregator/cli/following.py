@@ -20,9 +20,10 @@ import typer
 
 from aggregator.cli import output, telling
 from aggregator.cli.app import OK, POSITION, READ, TRY_LATER, app, say
-from aggregator.cli.filters import Filters, filtered
+from aggregator.cli.filters import Filters, completed, filtered, one_of
 from aggregator.cli.opening import opened
 from aggregator.cli.reading import DEFAULT_LIMIT, show_rows
+from aggregator.core.diff import EVERY_KIND
 from aggregator.errors import SchemaError, StoreError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ PATIENCE = 30
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered()
 def changes(
     asked: Filters,
     after: Annotated[
@@ -53,7 +54,13 @@ def changes(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="Only this kind of change; can be repeated.", metavar="KIND"),
+        typer.Option(
+            "--kind",
+            help=f"Only this kind of change; can be repeated: {', '.join(EVERY_KIND)}.",
+            metavar="KIND",
+            parser=one_of("kind", EVERY_KIND),
+            autocompletion=completed(EVERY_KIND),
+        ),
     ] = None,
     all: Annotated[
         bool, typer.Option("--all", help="Columns that only follow from others too (--json always has them).")

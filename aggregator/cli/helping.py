@@ -1,5 +1,6 @@
 """How `--help` shows options and arguments: flags without a type, arguments as people write them."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,7 +11,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Verb(TyperCommand):
-    """A verb in the usual notation: `[OPTIONS] ACCOUNT [NAME]...`."""
+    """A verb in the usual notation: `[OPTIONS] ACCOUNT [NAME]...`. An option that takes one value is taken once:
+    of two values one would be dropped silently."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments apart; a usage error where an option stands twice that takes one value."""
+        if not ctx.ignore_unknown_options:
+            order: list[Any] = self.make_parser(ctx).parse_args([*args])[2]
+            for param, count in Counter(order).items():
+                many = param.multiple or getattr(param, "is_flag", False)
+                if param.param_type_name == "option" and count > 1 and not many:
+                    raise typer.BadParameter("was given twice, and takes one value", ctx, param)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, those of a flag without `<bool>`."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aggregator.cli import describing, output
-from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
+from aggregator.cli.app import BAD_NEWS, OK, READ, USAGE, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.history import Life, Moment, history, read
-from aggregator.cli.opening import opened
+from aggregator.cli.opening import opened, orders_named, say_which
 from aggregator.cli.past import AsOf, has, life_then, past, timeline_then
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered()
 def show(
     asked: Filters,
     order: Annotated[
@@ -34,7 +34,7 @@ def show(
     Examples: [bold]porting-aggregator show sr_10b316[/] · [bold]porting-aggregator show 5c6263f1 --json[/]
     """
     with opened(asked) as (reader, _):
-        rows = [_order(reader, name) for name in reader.orders_named(order)]
+        rows = orders_named(reader, order)
         then: dict[str, Then] = {}
         if as_of is not None:
             known = past(reader, as_of)
@@ -43,12 +43,12 @@ def show(
             for why in known.unanswered:
                 say(why)
         found = [row for row in rows if has(row, asked.columns())]
-        if len(found) != 1:
-            none = f"no order {order}" + (" was known then" if as_of is not None else "")
-            say(none if not found else f"{order} means several orders; name one of them:")
-            for row in found:
-                say(f"  {row['order_id']}  {row['customer_reference'] or ''}  {row['state']}")
+        if not found:
+            say(f"no order {order}" + (" was known then" if as_of is not None else " with these filters"))
             return BAD_NEWS
+        if len(found) > 1:
+            say_which(order, found)
+            return USAGE
         one = then.get(found[0]["order_id"])
         life = life_then(reader, one, as_of) if one and as_of else read(reader, found[0])
         if asked.json:
@@ -63,7 +63,7 @@ def show(
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered()
 def number(
     asked: Filters, number: Annotated[str, typer.Argument(help="The number, in any written form.")]
 ) -> int:

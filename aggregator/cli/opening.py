@@ -1,6 +1,6 @@
 """The database opened for one read verb: what was asked for must exist, and what is stale is told."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import typer
 
 from aggregator.cli import output
 from aggregator.cli.app import say
-from aggregator.cli.filters import Filters
+from aggregator.cli.filters import Filters, unlike
 from aggregator.errors import StoreError
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 FEW = 3
 """So many accounts that are out of date are named in the one line about them."""
+PORTION = 500  # orders asked for at a time
+SHOWN = 20
+"""So many of the orders that one name means are listed."""
 
 
 @contextmanager
@@ -39,7 +42,7 @@ def opened(asked: Filters, *, warn: bool = False) -> Iterator[tuple["Reader", "C
 def _refuse_unknown(asked: Filters, reader: "Reader", config: "Config") -> None:
     from aggregator import providers
 
-    if asked.account is None and asked.provider is None:
+    if not asked.account and not asked.provider:
         return
     rows = list(reader.query("select account, provider from v1_accounts", {}))
     configured = config.accounts.values()
@@ -49,16 +52,31 @@ def _refuse_unknown(asked: Filters, reader: "Reader", config: "Config") -> None:
         ("account", asked.account, sorted(accounts)),
         ("provider", asked.provider, sorted(served)),
     ):
-        if said is not None and said not in known:
-            raise typer.BadParameter(f"no such {option}: {unlike(said, known)}", param_hint=f"--{option}")
+        for name in said or ():
+            if name not in known:
+                raise typer.BadParameter(f"no such {option}: {unlike(name, known)}", param_hint=f"--{option}")
 
 
-def unlike(said: str, known: Iterable[str]) -> str:
-    """What was said, with a hint at what may have been meant, or at what there is."""
-    from aggregator.config.values import near, some
+def orders_named(reader: "Reader", name: str) -> list[Row]:
+    """The orders that a name means. One that means none is refused, with a hint at what may have been meant."""
+    found = reader.orders_named(name)
+    if not found:
+        from aggregator.config.values import near
 
-    there = list(known)
-    return said + (near(said, there) or f" (there is {some(there) or 'none'})")
+        hint = near(name, reader.names_like(name))
+        raise typer.BadParameter(f"no such order: {output.printable(name)}{hint}", param_hint="ORDER")
+    many = range(0, len(found), PORTION)
+    return [row for at in many for row in reader.select("orders", {"order_id": found[at : at + PORTION]})]
+
+
+def say_which(name: str, orders: Sequence[Row]) -> None:
+    """That a name means several orders, how many, and the first of them."""
+    say(f"{output.printable(name)} means {len(orders)} orders; name one of them:")
+    for row in sorted(orders, key=lambda row: str(row["order_id"]))[:SHOWN]:
+        who = output.printable(row["customer_reference"] or "")
+        say(f"  {row['order_id']}  {who}  {row['state']}")
+    if len(orders) > SHOWN:
+        say(f"  and {len(orders) - SHOWN} more")
 
 
 def _warn(asked: Filters, reader: "Reader", config: "Config") -> None:
@@ -69,8 +87,7 @@ def _warn(asked: Filters, reader: "Reader", config: "Config") -> None:
         said
         for account in config.accounts.values()
         if account.enabled
-        and asked.account in (None, account.name)
-        and asked.provider in (None, account.provider)
+        and asked.of_account(account.name, account.provider)
         and (said := _late(account, [row for row in feeds if row["account"] == account.name]))
     ]
     if late:

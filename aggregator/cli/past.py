@@ -72,8 +72,11 @@ def orders_then(asked: Filters, at: datetime, wanted: Mapping[str, object]) -> t
 
 
 def has(row: Row, wanted: Mapping[str, object]) -> bool:
-    """Whether a row has all these values."""
-    return all(row[column] == value for column, value in wanted.items())
+    """Whether a row has all these values; of a list, any one of them."""
+    return all(
+        row[column] in value if isinstance(value, list) else row[column] == value
+        for column, value in wanted.items()
+    )
 
 
 def life_then(reader: "Reader", then: "Then", at: datetime) -> Life:

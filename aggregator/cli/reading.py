@@ -69,7 +69,7 @@ def _all(asked: Filters, view: str, columns: str, empty: str) -> tuple[list[Row]
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered()
 def waiting(asked: Filters) -> int:
     """What waits for us and why, most urgent first.
 
@@ -84,7 +84,7 @@ def waiting(asked: Filters) -> int:
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered()
 def orders(
     asked: Filters,
     all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False,
@@ -115,7 +115,7 @@ def orders(
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered()
 def events(asked: Filters) -> int:
     """What the providers announced, by the time they say. --limit leaves the last rows (with --json and --since: the first).
 
@@ -127,7 +127,7 @@ def events(asked: Filters) -> int:
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered("account", "provider", "json")
 def feeds(asked: Filters) -> int:
     """How the polling goes; the exit status is 1 when a feed is stale.
 
@@ -139,7 +139,7 @@ def feeds(asked: Filters) -> int:
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered("account", "provider", "limit", "json")
 def accounts(asked: Filters) -> int:
     """The accounts the database knows.
 
@@ -151,7 +151,7 @@ def accounts(asked: Filters) -> int:
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered("account", "provider", "since", "until", "limit", "json")
 def unknown(asked: Filters) -> int:
     """Words of a provider that nobody knows, with the line that explains each.
 
@@ -177,7 +177,7 @@ def unknown(asked: Filters) -> int:
 
 
 @app.command(rich_help_panel=READ)
-@filtered
+@filtered("account", "provider", "since", "until", "limit", "json")
 def quarantine(asked: Filters) -> int:
     """Records that could not be read, and were set aside.
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from aggregator import credentials, logs, providers
 from aggregator.accounts import account_of
 from aggregator.cli.app import GLOBALS
+from aggregator.cli.filters import unlike
 from aggregator.config import AccountConfig, Config, database_url, find, load
-from aggregator.config.values import some
 from aggregator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,10 +40,12 @@ def logging(config: Config, quiet: bool = False) -> None:
 
 
 def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
-    """The accounts named, or every enabled one. ConfigError for a name that is not there."""
+    """The accounts named, or every enabled one. A name that is not there is a usage error."""
     for name in names or ():
         if name not in config.accounts:
-            raise ConfigError(f"no account {name} (there is {some(list(config.accounts)) or 'none'})")
+            raise typer.BadParameter(
+                f"no such account: {unlike(name, config.accounts)}", param_hint="ACCOUNT"
+            )
     found = [config.accounts[name] for name in names] if names else list(config.accounts.values())
     return [account for account in found if account.enabled or names]
 

@@ -54,6 +54,12 @@ KINDS = {
     "parent_order_id": "order_linked",
 }
 """The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""
+EVERY_KIND = (
+    *("order_seen", "order_deleted", "order_reappeared", "number_added", "number_removed", "number_moved"),
+    *dict.fromkeys([*KINDS.values(), "raw_status_changed"]),
+    *("attribute_changed", "comment_added", "document_changed", "cancel_asked"),
+)
+"""Every kind of change there is."""
 
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _number_values = attrgetter(*NUMBER_FIELDS)

@@ -38,6 +38,7 @@ BOOLEANS = frozenset(
 JSON_COLUMNS = frozenset({"reasons", "payload"})
 LARGEST = 100_000
 MANY = 1 << 31  # more than there can be
+ALIKE = 500  # names that are looked at for a hint
 PORTION = 500  # rows fetched at a time: a long answer is never in memory whole
 
 Row = dict[str, Any]
@@ -70,7 +71,7 @@ VIEWS = {
         "orders",
         "is_open desc, last_changed_at desc, order_id",
         "last_changed_at",
-        "account provider direction state customer_reference is_open is_stuck",
+        "order_id account provider direction state customer_reference is_open is_stuck",
     ),
     "changes": _view(
         "changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"
@@ -230,12 +231,24 @@ class Reader:
         ]
         if found or len(name) < 3:
             return found
-        start = name.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        start = f"{_literal(name)}%"
         like = " or ".join(
             rf"{column} like :start escape '\'" for column in ("order_id", "provider_order_id", "support_key")
         )
-        query = f"select order_id from v1_orders where {like} order by order_id limit 20"
+        query = f"select order_id from v1_orders where {like} order by order_id"
         return [row["order_id"] for row in self.query(query, {"start": start})]
+
+    def names_like(self, name: str) -> list[str]:
+        """Names of orders that begin or end alike, for a hint at what may have been meant."""
+        columns = ("order_id", "provider_order_id", "support_key")
+        ends = {"start": f"{_literal(name[:3])}%", "end": f"%{_literal(name[-4:])}"}
+        like = " union all ".join(
+            rf"select {column} as name from v1_orders where {column} like :start escape '\' "
+            rf"or {column} like :end escape '\'"
+            for column in columns
+        )
+        query = f"select name from ({like}) as names order by name limit {ALIKE}"
+        return [row["name"] for row in self.query(query, ends)]
 
     def number_keys(self, written: str) -> list[str]:
         """The keys a number may be stored under, however it is written."""
@@ -248,6 +261,11 @@ class Reader:
             query = "select distinct number_key from v1_numbers where number_key = :key"
             found += [row["number_key"] for row in self.query(query, {"key": key})]
         return found
+
+
+def _literal(text: str) -> str:
+    """A text in a pattern of `like … escape '\\'`, meaning itself."""
+    return text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _where(known: View, filters: Mapping[str, object]) -> tuple[list[str], dict[str, object]]:
