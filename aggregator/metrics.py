@@ -101,6 +101,11 @@ class _Known(Collector):
         yield _single("waiting_orders", "Orders that wait for us.", figures.waiting)
         yield _single("unknown_words", "Words of providers that nobody knows.", figures.unknown_words)
         yield _single("quarantined", "Records that could not be read yet.", figures.quarantined)
+        yield _single(
+            "orders_without_numbers",
+            "Orders that have numbers by their provider's count, and none here after a complete poll.",
+            figures.numberless,
+        )
 
 
 def _family(name: str, help: str, labels: Iterable[str] = ()) -> GaugeMetricFamily:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from aggregator.core.account import Feed, FeedKind
-from aggregator.core.findings import Findings, Recorded
+from aggregator.core.findings import Findings, Mark, Recorded
 from aggregator.core.model import Direction, Events, Orders, Part, Want
 from aggregator.core.normalise import gathered
 from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited
@@ -55,8 +55,12 @@ class Asking:
         """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
         if feed.defaults.direction in owed and not self._fails(feed):
             return True
-        asked = sum(want.part is Part.ORDER and want.direction is feed.defaults.direction for want in pending)
-        return feed.name not in listed and asked > max(1, self.poll.mark(feed.name).pages)
+        mark = self.poll.mark(feed.name)
+        asked = sum(
+            want.part is Part.ORDER and want.direction is feed.defaults.direction and _since(want, mark)
+            for want in pending
+        )
+        return feed.name not in listed and asked > max(1, mark.pages)
 
     def _fails(self, feed: Feed) -> bool:
         """Whether the feed's last poll, this one or an earlier one, did not come to its end."""
@@ -112,6 +116,12 @@ class Asking:
             if progress.complete:
                 findings = Findings(name, progress.attempted_at)
                 self.store.record(self.account, self.held, findings, replace(progress, not_before=until))
+
+
+def _since(want: Want, mark: Mark) -> bool:
+    """Whether a want is younger than the last whole list: one that is not, the next list answers no better."""
+    noted_at, listed_at = want.noted_at, mark.last_complete_at
+    return noted_at is None or listed_at is None or noted_at > listed_at
 
 
 def _ask(want: Want) -> Orders | Events:

@@ -50,6 +50,7 @@ LABELS = {
     "next_deadline_timestamp_seconds": set(),
     "unknown_words": set(),
     "quarantined": set(),
+    "orders_without_numbers": set(),
     "polls_total": {"account", "feed", "outcome"},
     "poll_seconds_bucket": {"le"},
     "poll_seconds_count": set(),
@@ -297,6 +298,23 @@ def test_the_process_counts_polls_by_how_they_ended() -> None:
     }
     assert found["changes_total"][()] == 1_000 and found["poll_seconds_count"][()] == 200
     assert found["poll_seconds_bucket"]["2.5",] == 0 and found["poll_seconds_bucket"]["5.0",] == 200
+
+
+def test_orders_whose_numbers_never_came_are_counted_once_a_poll_was_complete(database_url: str) -> None:
+    with desk(database_url) as acme:
+        numberless = look(-9, order="a", numbers_total=5), look(-9, order="none", numbers_total=0)
+        acme.record(
+            *numberless, look(-9, "submitted", "+13035550123", order="b", numbers_total=5), at=hour(-9)
+        )
+        acme.record(look(-9, order="gone", numbers_total=2), look(-8, order="gone", deleted=True))
+        reader = acme.reader()
+        assert known(reader).numberless == 0, "the poll is not at its end"
+        acme.record(cursor=hour(-8), at=hour(-8))
+        assert known(reader).numberless == 1
+        assert samples(exposition(known(reader)).decode())["orders_without_numbers"][()] == 1
+        acme.record(look(-7, "submitted", "+13035550124", order="a", numbers_total=5))
+        assert known(reader).numberless == 0
+        reader.close()
 
 
 def test_the_figures_are_those_of_the_views_and_leave_out_who_is_no_longer_configured(

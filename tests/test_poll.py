@@ -18,8 +18,8 @@ from unwired import SID, Killed, Setting, Unwired, calm, failing, setting
 from aggregator import slices as slicing
 from aggregator import sweep as sweeping
 from aggregator import wants
-from aggregator.core.account import Account
-from aggregator.core.model import Direction, OrderRef, Request
+from aggregator.core.account import Account, Options
+from aggregator.core.model import Direction, OrderRef, Page, Part, Reading, Request, Want
 from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused
 
 
@@ -282,6 +282,31 @@ def test_more_orders_wanted_than_a_listing_has_pages_are_answered_by_it(telnyx: 
     assert "/porting_orders" in (paths := telnyx.wire.paths()) and "/portouts" in paths
     assert not [path for path in paths if path.startswith("/porting_orders/") and "comments" not in path]
     assert not {ref for kind, ref in telnyx.wanted if kind == "order"}
+
+
+def test_orders_that_the_rows_of_a_list_want_looked_at_are_all_looked_at(tmp_path: Path) -> None:
+    world, ours = calm(50), account()
+    read = ours.adapter.read
+
+    def bare(page: Page, options: Options) -> Reading:
+        """Rows of the list name their orders and count their numbers; the order itself tells which they are."""
+        reading = read(page, options)
+        if page.request.path != "/porting_orders":
+            return reading
+        rows = [replace(fact, numbers=None) for fact in reading.facts if fact.part is Part.ORDER]
+        wants = [
+            Want(Part.ORDER, row.order.id, row.order.direction, since=row.as_of, because=row.source_id)
+            for row in rows
+        ]
+        return replace(reading, facts=tuple(rows), wants=tuple(wants))
+
+    ours = replace(ours, adapter=replace(ours.adapter, read=bare))
+    with setting(Unwired(world), ours, tmp_path) as here:
+        outcomes = here.poll()
+        assert all(outcome.complete for outcome in outcomes.values())
+        assert not {ref for kind, ref in here.wanted if kind == "order"}
+        numberless = "select count(*) from v1_orders where direction = 'port_in' and numbers_total > 0 and order_id not in (select order_id from v1_numbers)"
+        assert here.rows(numberless) == [(0,)]
 
 
 def test_a_single_order_is_asked_for_by_itself(telnyx: Setting) -> None:

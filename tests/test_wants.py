@@ -137,24 +137,58 @@ def test_a_payload_that_comes_by_itself_answers_too(acme: Desk) -> None:
     assert wanted(acme) == []
 
 
-def test_a_complete_listing_answers_the_orders_of_its_direction_that_were_wanted_before_it(
-    acme: Desk,
-) -> None:
+def test_a_complete_list_answers_for_the_orders_that_it_showed_and_for_no_other(acme: Desk) -> None:
     facts = [
         event(1, "submitted"),
         event(5, "submitted", order="order-2"),
+        event(1, "submitted", order="order-3"),
         event(1, "pending", order="out-1", direction=Direction.PORT_OUT),
     ]
     comments = wants(facts[0], Part.COMMENTS)
     acme.record(*facts, wants=(*map(wants, facts), comments))
+    assert len(wanted(acme)) == 5
     done = Progress("porting_orders", "complete", NOW, True, started_at=hour(3), covers=Direction.PORT_IN)
-    acme.record(feed="porting_orders", progress=replace(done, complete=False))
-    assert len(wanted(acme)) == 4
-    acme.record(feed="porting_orders", progress=done)
-    assert set(wanted(acme)) == {(Part.ORDER, "order-2"), (Part.ORDER, "out-1"), (Part.COMMENTS, "order-1")}
-    covered = event(2, "exception", order="order-9")
-    acme.record(covered, wants=(wants(covered),))
-    assert (Part.ORDER, "order-9") not in wanted(acme), "the listing after it has shown its order"
+    shown = (look(3), look(3, order="order-2"))
+    acme.record(*shown, feed="porting_orders", progress=replace(done, seen=frozenset({"order-1", "order-2"})))
+    assert set(wanted(acme)) == {
+        (Part.ORDER, "order-2"),
+        (Part.ORDER, "order-3"),
+        (Part.ORDER, "out-1"),
+        (Part.COMMENTS, "order-1"),
+    }
+    late = event(2, "exception", read=4), event(2, "exception", order="order-9", read=4)
+    acme.record(*late, wants=tuple(map(wants, late)))
+    assert (Part.ORDER, "order-1") not in wanted(acme), "the list after it has shown its order"
+    assert (Part.ORDER, "order-9") in wanted(acme), "no list has ever shown it"
+
+
+def test_a_run_over_open_orders_answers_for_what_it_asked_for_and_for_nothing_else(acme: Desk) -> None:
+    ended, open_one = event(1, "ported"), event(1, "submitted", order="order-2")
+    acme.record(ended, open_one, wants=(wants(ended), wants(open_one)))
+    done = Progress("porting_orders", "complete", NOW, True, started_at=hour(3), covers=Direction.PORT_IN)
+    acme.record(look(3, order="order-2"), feed="porting_orders", progress=done)
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+
+
+@pytest.mark.parametrize("changed_at", [-48.0, -0.001, 0.0])
+def test_a_row_of_a_list_that_wants_its_order_looked_at_is_no_answer_to_that(
+    acme: Desk, changed_at: float
+) -> None:
+    done = Progress("porting_orders", "complete", NOW, True, started_at=NOW, covers=Direction.PORT_IN)
+
+    def listed(hours: float) -> None:
+        row = look(hours, "submitted", as_of=changed_at)
+        whole = replace(done, attempted_at=hour(hours), started_at=hour(hours), seen=frozenset({"order-1"}))
+        acme.record(row, at=hour(hours), feed="porting_orders", progress=whole, wants=(wants(row),))
+
+    listed(0)
+    assert wanted(acme) == [(Part.ORDER, "order-1")]
+    listed(1)
+    assert wanted(acme) == [(Part.ORDER, "order-1")], "nor is the same row in the next list"
+    acme.record(look(2, "submitted", NUMBER, as_of=changed_at))
+    assert wanted(acme) == []
+    listed(3)
+    assert wanted(acme) == [], "looked at since it changed"
 
 
 def test_wants_are_told_oldest_first_with_all_that_is_needed_to_ask(acme: Desk) -> None:

@@ -35,3 +35,4 @@ class Figures:
     next_deadline: float | None = None
     unknown_words: int = 0
     quarantined: int = 0
+    numberless: int = 0

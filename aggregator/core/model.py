@@ -397,7 +397,8 @@ class Fact:
 class Want:
     """Something that must still be asked: an order, its numbers or comments, or an event again.
     `feed` is set for events; `because` names the fact that caused it (a known fact causes nothing anew);
-    `not_before` is the moment from which the answer can be another than the one just given."""
+    `not_before` is the moment from which the answer can be another than the one just given; `noted_at` when the
+    store was told (our clock)."""
 
     part: Part
     id: str
@@ -406,6 +407,7 @@ class Want:
     since: datetime | None = None
     because: str | None = None
     not_before: datetime | None = None
+    noted_at: datetime | None = field(default=None, compare=False)
 
     @property
     def ref(self) -> str:

@@ -20,6 +20,12 @@ _DEADLINE = "select min(deadline_at) as deadline_at from v1_waiting where deadli
 _NOW = {"sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "postgresql": "now()"}
 _UNKNOWN = "select count(*) as words from v1_unknown_words where account in (select account from v1_accounts where configured)"
 _QUARANTINED = "select count(*) as records from v1_quarantine where resolved_at is null and account in (select account from v1_accounts where configured)"
+_NUMBERLESS = """
+select count(*) as orders from v1_orders o join v1_accounts a on a.account = o.account
+where a.configured and o.deleted_at is null and o.numbers_total > 0
+  and o.first_seen_at < (select max(f.last_complete_at) from v1_feeds f where f.account = o.account)
+  and not exists (select 1 from v1_numbers n where n.order_id = o.order_id)
+"""
 
 
 def figures(reader: Reader) -> Figures:
@@ -41,7 +47,14 @@ def figures(reader: Reader) -> Figures:
         next_deadline=_seconds(deadline),
         unknown_words=_one(reader, _UNKNOWN)["words"],
         quarantined=_one(reader, _QUARANTINED)["records"],
+        numberless=numberless(reader),
     )
+
+
+def numberless(reader: Reader) -> int:
+    """How many orders have numbers by their provider's count and none here, though a poll was complete since they
+    were first seen: what was to be asked for them has not been, or was not answered."""
+    return int(_one(reader, _NUMBERLESS)["orders"])
 
 
 def _orders(reader: Reader) -> tuple[OrdersFigure, ...]:

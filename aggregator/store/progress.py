@@ -1,6 +1,6 @@
 """How the polls go: the run record and cursor of each feed, and what had to be set aside."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
@@ -12,7 +12,7 @@ from aggregator.core.account import Account, Feed
 from aggregator.core.due import next_due
 from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
 from aggregator.core.model import Fact, Skipped
-from aggregator.store import absence, wanted
+from aggregator.store import absence
 from aggregator.store.statements import alter, several, table_of, upsert
 from aggregator.store.tables import BackfillRow, FeedRow, QuarantineRow
 
@@ -38,9 +38,12 @@ def runs(tx: Connection, account_id: int) -> dict[str, Row[Any]]:
     return {row.feed: row for row in tx.execute(_RUNS, {"account_id": account_id})}
 
 
-def covered(runs: Mapping[str, Row[Any]]) -> dict[str, datetime]:
-    """For each direction, the start of the last complete listing that showed every order of it."""
-    listed = [row for row in runs.values() if row.covered_at is not None]
+def covered(runs: Mapping[str, Row[Any]], feeds: Container[str] | None = None) -> dict[str, datetime]:
+    """For each direction, the start of the last complete run (of one of these feeds) that showed every order of it,
+    or every open one."""
+    listed = [
+        row for name, row in runs.items() if row.covered_at is not None and (feeds is None or name in feeds)
+    ]
     return {row.covers: row.covered_at for row in sorted(listed, key=attrgetter("covered_at"))}
 
 
@@ -103,17 +106,13 @@ def _ended(feed: Feed, run: Row[Any], progress: Progress) -> dict[str, Any]:
 
 
 def _covered(tx: Connection, account_id: int, progress: Progress) -> None:
-    """A complete run has shown every order of a direction, and so answers what was wanted before it; but what a
-    whole list does not show is wanted from the order itself."""
+    """What a whole list does not show is wanted from the order itself. Wants are answered by looks alone, each by
+    the one at its own order (see `wanted.py`)."""
     direction, started_at, seen = progress.covers, progress.started_at, progress.seen
     assert direction is not None and started_at is not None
-    if seen is None:
-        wanted.listed(tx, account_id, direction, started_at)
-        return
-    missing, ask = absence.missed(tx, account_id, direction, started_at, seen)
-    kept = absence.asked(tx, account_id, direction, missing)
-    wanted.listed(tx, account_id, direction, started_at)
-    absence.ask(tx, account_id, direction, ask, kept, started_at, progress.attempted_at)
+    if seen is not None:
+        ask = absence.missed(tx, account_id, direction, started_at, seen)
+        absence.ask(tx, account_id, direction, ask, started_at, progress.attempted_at)
 
 
 def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: Iterable[Skipped] = ()) -> None:

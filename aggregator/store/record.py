@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlmodel import col
 
-from aggregator.core.account import Account
+from aggregator.core.account import Account, FeedKind
 from aggregator.core.diff import diff, is_late
 from aggregator.core.differing import Difference, differing
 from aggregator.core.findings import Backfill, Findings, Progress, Recorded
@@ -142,7 +142,9 @@ class Recording:
                     self._take(fact, absorbing.get(fact.source_id, ()))
             self._write()
         pending = wanted.Pending(self.tx, self.account_id, self.findings)
-        given_up = pending.settle(self.accepted, self.orders, self.account.name, self.covered)
+        lists = {name for name, feed in self.account.feeds.items() if feed.defaults.kind is FeedKind.LISTING}
+        listed = progress_rows.covered(self.runs, lists)
+        given_up = pending.settle(self.accepted, self.orders, self.account.name, listed)
         self._settle(progress)
         progress_rows.quarantine(self.tx, self.account_id, self.findings, given_up)
         if progress is not None:
@@ -212,6 +214,7 @@ class Recording:
         """What the door must know of this fact when the next one knocks, in this slice or later."""
         row = self.orders.setdefault(name, {})
         row.setdefault("read_before", row.get("last_read_at"))
+        row.setdefault("said_before", row.get("document_said_at"))
         if fact.source is Source.EVENT:
             row["event_as_of"] = max(filter(None, (row.get("event_as_of"), fact.as_of)))
         elif fact.document is not None and fact.part in (Part.ORDER, Part.NUMBERS):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, select
 
 from aggregator.core.due import backoff
 from aggregator.core.findings import Findings
@@ -23,15 +23,6 @@ _ALL = select(_WANT).where(_WANT.c.account_id == bindparam("account_id"))
 _OF_KIND = _ALL.where(_WANT.c.kind == bindparam("kind"))
 _PENDING = _ALL.order_by(_WANT.c.since, _WANT.c.ref)
 _DELETED_AT = select(_ORDER.c.deleted_at).where(_ORDER.c.order_id == bindparam("order_id"))
-_LISTED = {
-    direction: delete(_WANT).where(
-        _WANT.c.account_id == bindparam("account_id"),
-        _WANT.c.kind == Part.ORDER,
-        _WANT.c.ref.startswith(f"{direction}/", autoescape=True),
-        _WANT.c.since <= bindparam("started_at"),
-    )
-    for direction in Direction
-}
 
 Key = tuple[str, str]
 
@@ -43,6 +34,7 @@ class Pending:
         self.tx = tx
         self.account_id = account_id
         self.findings = findings
+        self.looks = {fact.source_id for fact in findings.facts if _is_look(fact)}
         self.rows: dict[Key, dict[str, Any]] = {}
         self.gone: set[Key] = set()
         self.changed: set[Key] = set()
@@ -57,16 +49,23 @@ class Pending:
         account: str,
         covered: Mapping[str, datetime],
     ) -> tuple[Skipped, ...]:
-        """Strike what is answered, note what is wanted anew; returns the wants that were given up."""
+        """Strike what is answered, note what is wanted anew; returns the wants that were given up. `covered`:
+        when the last whole list of each direction began. A look that itself wants its order is no answer to that."""
         findings = self.findings
+        unanswered = {want.because for want in findings.wants if want.part is Part.ORDER} - {None}
         owed = {said.key for fact in findings.facts if (said := fact.announced) and not said.complete}
         for want in findings.wants:
             if want.not_before is None and (want.because is None or want.because in accepted):
                 order = orders.get(f"{account}/{want.ref}")
-                if not _known_since(want, order, covered):
+                if not (
+                    _known_before(want, order)
+                    if want.because in self.looks
+                    else _known_since(want, order, covered)
+                ):
                     self._want(want, findings.at)
         for fact in findings.facts:
-            self._strike_by(fact)
+            if fact.source_id not in unanswered:
+                self._strike_by(fact)
         for want in findings.answered:
             if not (want.part is Part.EVENT and want.id in owed):
                 self._strike((want.part, want.ref))
@@ -145,9 +144,13 @@ def _answered_by(fact: Fact) -> Key | None:
     if fact.announced is not None:
         said = fact.announced
         return (Part.EVENT, f"{said.feed}/{said.key}") if said.complete else None
-    if fact.source is Source.SNAPSHOT and fact.part is Part.ORDER:
+    if _is_look(fact):
         return Part.ORDER, f"{fact.order.direction}/{fact.order.id}"
     return None
+
+
+def _is_look(fact: Fact) -> bool:
+    return fact.source is Source.SNAPSHOT and fact.part is Part.ORDER
 
 
 def _touched(findings: Findings) -> dict[str, set[str]]:
@@ -162,22 +165,27 @@ def _touched(findings: Findings) -> dict[str, set[str]]:
 
 
 def _known_since(want: Want, order: Mapping[str, Any] | None, covered: Mapping[str, datetime]) -> bool:
-    """Whether what an order want asks for has been read already, safely after the event that caused it."""
+    """Whether what an order want asks for has been read already, safely after the event that caused it. A list
+    without anything new about an order says that it is as it was, if it has shown it at all."""
+    if order is None:
+        return False
+    listed = order.get("last_read_at") is not None and not order.get("misses")
+    looks = (order.get("last_read_at"), covered.get(want.direction or "") if listed else None)
+    return _is_known(want, order.get("document_said_at"), *looks)
+
+
+def _known_before(want: Want, order: Mapping[str, Any] | None) -> bool:
+    """The same for what a look at the order itself leaves open: only what stood before that look can tell."""
+    return order is not None and _is_known(want, order.get("said_before"), order.get("read_before"))
+
+
+def _is_known(want: Want, shown: datetime | None, *looks: datetime | None) -> bool:
     if want.part is not Part.ORDER or want.since is None:
         return False
-    looks = [None if order and order.get("misses") else covered.get(want.direction or "")]
-    if order is not None:
-        shown = order.get("document_said_at")
-        # A time in whole seconds may lie anywhere in its second, so an equal one proves nothing.
-        if shown and (shown > want.since or (shown == want.since and want.since.microsecond)):
-            return True
-        looks.append(order.get("last_read_at"))
+    # A time in whole seconds may lie anywhere in its second, so an equal one proves nothing.
+    if shown and (shown > want.since or (shown == want.since and want.since.microsecond)):
+        return True
     return any(at is not None and at >= want.since + SETTLED for at in looks)
-
-
-def listed(tx: Connection, account_id: int, direction: Direction, started_at: datetime) -> None:
-    """A complete listing has shown every order of a direction: wants older than its start are answered."""
-    tx.execute(_LISTED[direction], {"account_id": account_id, "started_at": started_at})
 
 
 def pending(tx: Connection, account_id: int, now: datetime | None) -> tuple[Want, ...]:
@@ -189,7 +197,7 @@ def pending(tx: Connection, account_id: int, now: datetime | None) -> tuple[Want
         head, id = row.ref.split("/", 1)
         part = Part(row.kind)
         if part is Part.EVENT:
-            wants.append(Want(part, id, feed=head, since=row.since))
+            wants.append(Want(part, id, feed=head, since=row.since, noted_at=row.wanted_at))
         else:
-            wants.append(Want(part, id, Direction(head), since=row.since))
+            wants.append(Want(part, id, Direction(head), since=row.since, noted_at=row.wanted_at))
     return tuple(wants)
