@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.findings import Backfill, Findings, Progress, Recorded
 from aggregator.core.model import Part, Window
-from aggregator.errors import ProviderError
+from aggregator.errors import AggregatorError, PollFailed, ProviderError
 from aggregator.poll import EDGE, Polling
 from aggregator.slices import Outcome, slices, word
 from aggregator.slices import Store as Polled
@@ -102,7 +102,17 @@ class _Walking:
         return feeds
 
     def through(self, feed: Feed) -> Outcome:
-        """Walk one feed's history to its end, or to where it can go on another time."""
+        """Walk one feed's history to its end, or to where it can go on another time. What nobody foresaw ends this
+        feed's walk as an error of the provider does."""
+        try:
+            return self._through(feed)
+        except AggregatorError:
+            raise
+        except Exception as error:
+            failed = PollFailed.of(feed.name, error)
+            return Outcome(feed.name, word(failed), False, Recorded(), failed)
+
+    def _through(self, feed: Feed) -> Outcome:
         walk, recorded = self.walks[feed.name], Recorded()
         if walk.done:
             return Outcome(feed.name, "complete", True)

@@ -11,11 +11,14 @@ AggregatorError
     │   └── RateLimited     the provider names, or implies, a time before which it wants no request
     ├── AccessDenied        401 or 403: never retried, pauses its account
     ├── Refused             any other 4xx: this request will not get better by repeating it
+    ├── PollFailed          our own code broke on what this feed brought: it costs that feed's poll only
     └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
         └── AdapterFailed   the adapter itself broke on it: a fault of ours, which costs its own account only
 """
 
+import traceback
 from datetime import datetime
+from pathlib import PurePath
 
 
 class AggregatorError(Exception):
@@ -73,6 +76,18 @@ class Refused(ProviderError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class PollFailed(ProviderError):
+    """Something that nobody foresaw was raised while a feed was polled. Named by type and place, as its text may hold
+    what was read; `of` makes one."""
+
+    @classmethod
+    def of(cls, where: str, error: Exception) -> "PollFailed":
+        """That this error ended `where`."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        line = f"{PurePath(place.filename).name}:{place.lineno}"
+        return cls(f"{where}: failed inside ({type(error).__name__} at {line}); please report it")
 
 
 class PageChanged(ProviderError):

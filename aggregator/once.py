@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from aggregator.core.account import Account, Feed
 from aggregator.core.due import LONGEST_PAUSE, is_due
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
-from aggregator.errors import AccessDenied, AdapterFailed, ConfigError, RateLimited, Refused, StoreError
+from aggregator.errors import (
+    AccessDenied,
+    AdapterFailed,
+    ConfigError,
+    PollFailed,
+    RateLimited,
+    Refused,
+    StoreError,
+)
 from aggregator.poll import poll_account
 from aggregator.slices import Outcome
 from aggregator.sweep import Fetch
@@ -112,7 +120,7 @@ def _judged(
             f"(mend it, then type: porting-aggregator poll {account.name})"
         )
         return Polled(account.name, Verdict.DENIED, outcomes, trouble)
-    broken = next((error for error in errors if isinstance(error, AdapterFailed)), None)
+    broken = next((error for error in errors if isinstance(error, AdapterFailed | PollFailed)), None)
     if broken is not None:
         return Polled(account.name, Verdict.INTERNAL, outcomes, str(broken))
     refused = [o.error for o in outcomes if o.feed in account.feeds and isinstance(o.error, Refused)]

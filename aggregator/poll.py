@@ -3,8 +3,8 @@
     mark → window → sweep → record in slices → the last slice moves the cursor
 
 A plain, synchronous function. Network and store are arguments; the daemon, the one-shot and the tests call
-the same one. An error of the provider never escapes: it ends its sweep, is recorded, and shows in the
-outcome. `Fenced` and other faults of the store are the caller's.
+the same one. An error of the provider, or one that nobody foresaw, never escapes: it ends its feed, is recorded,
+and shows in the outcome. `Fenced` and other faults of the store are the caller's.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,9 @@ from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.model import Events, Listing, Orders, Window
 from aggregator.errors import (
     AccessDenied,
+    AggregatorError,
     FetchError,
+    PollFailed,
     ProviderError,
     RateLimited,
     Refused,
@@ -31,7 +33,7 @@ L = TypeVar("L", contravariant=True)
 
 EDGE = timedelta(seconds=5)  # how far before now a window ends that must have an end
 DAY = timedelta(days=1)
-BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # no order is older, and no cursor
 BATCH = 50
 
 
@@ -105,6 +107,10 @@ class Polling:
             return self._open_orders(feed)
         except ProviderError as error:
             return self.failed(feed, error)
+        except AggregatorError:  # of the store, the key or a stop: for whoever polls
+            raise
+        except Exception as error:
+            return self.failed(feed, PollFailed.of(feed.name, error))
 
     def failed(self, feed: Feed, error: ProviderError) -> Outcome:
         """Record that a feed could not be polled."""
@@ -138,7 +144,7 @@ class Polling:
         if mark.cursor is None:
             return _start(feed, now)
         back = feed.defaults.deep if deep and feed.defaults.deep else feed.lookback
-        return mark.cursor - max(back, feed.lookback)
+        return _before(mark.cursor, max(back, feed.lookback))
 
     def _window(self, feed: Feed, window: Window, progress: Callable[[Read], Progress | None]) -> Outcome:
         """Read a window, recording each part before the next one is read."""
@@ -174,8 +180,9 @@ class Polling:
         mark, now = self.mark(feed.name), self.clock()
         until = now + self._skew(mark) - EDGE
         ids, oldest = self.store.open_orders(self.held, feed.defaults.direction, now)
+        since = max(oldest or BEGINNING, BEGINNING)
         asks = [
-            Orders(feed.defaults.direction, ids[at : at + BATCH], since=oldest or BEGINNING, until=until)
+            Orders(feed.defaults.direction, ids[at : at + BATCH], since=since, until=until)
             for at in range(0, len(ids), BATCH)
         ]
         found, recorded, owed = Sweep(at=now), Recorded(), set(ids)
@@ -253,4 +260,9 @@ def _start(feed: Feed, now: datetime) -> datetime:
     """How far back the first look goes."""
     if isinstance(feed.start, datetime):
         return feed.start
-    return BEGINNING if feed.start is None else now - feed.start
+    return BEGINNING if feed.start is None else _before(now, feed.start)
+
+
+def _before(at: datetime, span: timedelta) -> datetime:
+    """So long before a moment, but not before everything."""
+    return max(at, BEGINNING) - min(span, max(at, BEGINNING) - BEGINNING)

@@ -13,6 +13,7 @@ from aggregator.errors import (
     AccessDenied,
     AdapterFailed,
     PageChanged,
+    PollFailed,
     ProviderError,
     RateLimited,
     Refused,
@@ -61,6 +62,7 @@ def word(error: ProviderError | None) -> str:
         PageChanged: "page_changed",
         AdapterFailed: "adapter_failed",
         Refused: "refused",
+        PollFailed: "failed",
     }
     return names.get(type(error), "unreachable")
 

@@ -108,7 +108,8 @@ class Part:
         found = self.found
         end = self.window.until or (found.started_at and found.started_at + timedelta(seconds=1))
         told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT and fact.looked_at is None)
-        return max((at for at in told if end is None or at <= end), default=None)
+        since = self.window.since
+        return max((at for at in told if since <= at and (end is None or at <= end)), default=None)
 
 
 # --- one sweep ------------------------------------------------------------------------------------------

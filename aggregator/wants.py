@@ -10,7 +10,7 @@ from aggregator.core.account import Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Recorded
 from aggregator.core.model import Direction, Events, Orders, Part, Want
 from aggregator.core.normalise import gathered
-from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited
+from aggregator.errors import AccessDenied, AggregatorError, FetchError, PageChanged, PollFailed, RateLimited
 from aggregator.slices import Outcome, word
 from aggregator.sweep import BUDGET, Sweep, sweep
 
@@ -72,8 +72,14 @@ class Asking:
         done, failed, in_a_row = Recorded(), None, 0
         began = self.clock()
         for want in pending:
-            found = sweep(self.account, _ask(want), self.fetch)
-            done += self._answer(want, found)
+            try:
+                found = sweep(self.account, _ask(want), self.fetch)
+                done += self._answer(want, found)
+            except AggregatorError:
+                raise
+            except Exception as error:
+                found = Sweep(error=PollFailed.of(f"{want.part} {want.id}", error))
+                done += self._answer(want, found)
             if found.complete:
                 in_a_row = 0
             else:
