@@ -8,14 +8,14 @@ noted; a listing answers it at the end.
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from aggregator.core.account import Account, Feed, FeedKind
-from aggregator.core.findings import Backfill, Findings, Progress, Recorded
+from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
 from aggregator.core.model import Part, Window
 from aggregator.errors import AggregatorError, PollFailed, ProviderError
-from aggregator.poll import EDGE, Polling
+from aggregator.poll import EDGE, Polling, skew
 from aggregator.slices import Outcome, slices, word
 from aggregator.slices import Store as Polled
 from aggregator.sweep import Fetch, in_parts
@@ -95,8 +95,8 @@ class _Walking:
         marks = self.store.marks(self.account.name)
         feeds = [feed for feed in self.account.feeds.values() if feed.defaults.kind is FeedKind.EVENTS]
         for feed in feeds:
-            skew_s = marks[feed.name].skew_s if feed.name in marks else 0.0
-            newest = now + timedelta(seconds=skew_s) - EDGE
+            ahead = skew(marks.get(feed.name, Mark()))
+            newest = max(now, now + ahead) - EDGE
             end = newest if until is None else min(until, newest)
             self.walks[feed.name] = self.store.begin_backfill(self.held, feed.name, since, end, now)
         return feeds

@@ -5,6 +5,7 @@ text names method, host and path: never the query, a header or the body (of a re
 the plain words of its title).
 """
 
+import logging
 import random
 import re
 import socket
@@ -41,6 +42,7 @@ DEFAULT_LIMIT = timedelta(seconds=30)
 PASSING = frozenset({408, 500, 502, 503, 504})
 BROKEN = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 
+log = logging.getLogger(__name__)
 _deadlines = Deadlines()
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%:@!$&'()*+,;=-]+)+")
 
@@ -149,6 +151,7 @@ class Fetcher:
         self._credential: str | None = None
         self._last_sent: float | None = None
         self._quota_until: datetime | None = None
+        self._doubted = False
         self.requests = 0
 
     def __enter__(self) -> Self:
@@ -206,8 +209,19 @@ class Fetcher:
         now = self._clock()
         self._note_quota(said, now)
         if 200 <= status < 300 or status == 404:
-            return Page(request, status, body, now, http_date(said.get("date")))
+            return self._page(request, status, said, body, now)
         raise self._error(where, status, said, body, now)
+
+    def _page(
+        self, request: Request, status: int, said: Mapping[str, str], body: bytes, now: datetime
+    ) -> Page:
+        """The reply, and once in this fetcher's life a line in the log where its time cannot be believed."""
+        is_old = "age" in said
+        page = Page(request, status, body, now, None if is_old else http_date(said.get("date")), is_old)
+        if page.doubt and not self._doubted:
+            self._doubted = True
+            log.warning("clock.doubted: %s: %s", self._place, page.doubt)
+        return page
 
     def _exchange(
         self, request: Request, headers: Mapping[str, str], where: str

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
-from aggregator.core.model import Events, Listing, Orders, Window
+from aggregator.core.model import CLOCK_DOUBT, Events, Listing, Orders, Window
 from aggregator.errors import (
     AccessDenied,
     AggregatorError,
@@ -124,7 +124,8 @@ class Polling:
         corrected = now + self._skew(mark)
         deep = feed.defaults.deep is not None and _once_a_day(mark, now)
         since = self._since(feed, mark, corrected, deep)
-        until = None if feed.defaults.frozen_by_date else max(corrected - EDGE, since + timedelta(seconds=1))
+        latest = max(now, corrected) - EDGE
+        until = None if feed.defaults.frozen_by_date else max(latest, since + timedelta(seconds=1))
 
         def progress(part: Read) -> Progress:
             return replace(
@@ -138,7 +139,7 @@ class Polling:
 
     def _skew(self, mark: Mark) -> timedelta:
         """How far the provider's clock is ahead of ours: as a reply of this poll shows it, else as remembered."""
-        return timedelta(seconds=mark.skew_s if self.skew_s is None else self.skew_s)
+        return skew(mark) if self.skew_s is None else timedelta(seconds=self.skew_s)
 
     def _since(self, feed: Feed, mark: Mark, now: datetime, deep: bool) -> datetime:
         if mark.cursor is None:
@@ -178,7 +179,8 @@ class Polling:
         """Ask for every order that is not over, by its number; once a day look through a wide window. The
         run covers what is open only if every order that was asked for came."""
         mark, now = self.mark(feed.name), self.clock()
-        until = now + self._skew(mark) - EDGE
+        theirs = now + self._skew(mark) - EDGE
+        until = max(theirs, now - EDGE)
         ids, oldest = self.store.open_orders(self.held, feed.defaults.direction, now)
         since = max(oldest or BEGINNING, BEGINNING)
         asks = [
@@ -198,7 +200,7 @@ class Polling:
 
         def progress(found: Sweep, deep: bool) -> Progress:
             covers = None if owed else feed.defaults.direction
-            return replace(self._progress(feed, found), deep=deep, covers=covers, started_at=until)
+            return replace(self._progress(feed, found), deep=deep, covers=covers, started_at=theirs)
 
         if found.complete and _once_a_day(mark, now):
             window = Window(feed.name, _start(feed, until), until)
@@ -226,7 +228,7 @@ class Polling:
             started_at=found.started_at,
             skew_s=found.skew_s,
             not_before=error.until if isinstance(error, RateLimited) else None,
-            error=str(error) if error else found.incomplete,
+            error=str(error) if error else found.incomplete or found.doubt,
         )
 
     def record(self, feed: Feed, found: Sweep, progress: Progress | None) -> Outcome:
@@ -250,6 +252,12 @@ def _narrower(ask: Orders, refusal: Refused) -> list[Orders]:
         return []
     middle = ask.since + (ask.until - ask.since) / 2
     return [replace(ask, until=middle), replace(ask, since=middle)]
+
+
+def skew(mark: Mark) -> timedelta:
+    """How far the provider's clock was ahead of ours when it was last seen, where that can be believed."""
+    ahead = timedelta(seconds=mark.skew_s)
+    return ahead if abs(ahead) <= CLOCK_DOUBT else timedelta(0)
 
 
 def _once_a_day(mark: Mark, now: datetime) -> bool:

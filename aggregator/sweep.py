@@ -32,7 +32,8 @@ First = tuple[Page, Reading]
 @dataclass(slots=True)
 class Sweep:
     """What a sweep brought, and how it ended. `incomplete` says in one word why it cannot be relied on;
-    `came` counts the items without those that came twice."""
+    `came` counts the items without those that came twice;
+    `doubt` says why the provider's clock does not count, where it does not."""
 
     facts: list[Fact] = field(default_factory=list)
     wants: list[Want] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Sweep:
     skew_s: float | None = None
     began_at: datetime | None = None
     at: datetime | None = None
+    doubt: str | None = None
 
     def add(self, page: Page, reading: Reading) -> bool:
         """Take one page in; returns whether it brought anything fresh."""
@@ -64,8 +66,9 @@ class Sweep:
         if self.began_at is None:
             self.began_at, self.started_at = page.fetched_at, page.at
         self.at = page.fetched_at
-        if page.provider_at is not None:
-            self.skew_s = (page.provider_at - page.fetched_at).total_seconds()
+        self.doubt = page.doubt
+        if page.dated is not None:
+            self.skew_s = (page.dated - page.fetched_at).total_seconds()
         return again < len(reading.ids)
 
     @property
@@ -315,9 +318,12 @@ def _part(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch) ->
 
 
 def _frozen(window: Window, page: Page, reading: Reading) -> datetime:
-    """The provider's time of a page; its newest event, where that time lies before the window."""
-    if page.at > window.since:
-        return page.at
+    """The time of a page, by the later of both clocks: a provider's that stands would leave out what is new. Its
+    newest event, where that time lies before the window."""
+    a_second = timedelta(seconds=1)  # smaller parts are not told
+    now = page.at if page.fetched_at < page.at + a_second else page.fetched_at
+    if now > window.since:
+        return now
     return max((fact.as_of for fact in reading.facts), default=window.since)
 
 

@@ -7,7 +7,7 @@ stands is a fold over its facts. Instants are aware UTC datetimes; dates are day
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -96,6 +96,10 @@ class Told(Enum):
     NOT = "not told"
 
 
+CLOCK_DOUBT: Final = timedelta(days=1)
+"""Two clocks that are further apart than this are not both right."""
+MADE_AT: Final = datetime(2025, 1, 1, tzinfo=UTC)
+"""This program is younger, so a clock before it is wrong."""
 NOT_TOLD: Final = Told.NOT
 NotTold: TypeAlias = Literal[Told.NOT]
 
@@ -166,18 +170,42 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One reply, a 404 included. `provider_at` is the reply's `Date` header."""
+    """One reply, a 404 included. `provider_at` is the reply's `Date` header, None beside an `Age`: then it tells when
+    a cache was filled (`is_old`). What counts as the provider's time is `dated`."""
 
     request: Request
     status: int
     body: bytes
     fetched_at: datetime
     provider_at: datetime | None
+    is_old: bool = False
+
+    @property
+    def dated(self) -> datetime | None:
+        """The provider's time of the reply. One more than a day from ours is no time: it would outweigh all that is
+        said until then, or nothing would count as new."""
+        at = self.provider_at
+        if at is None:
+            return None
+        ours_is_wrong = self.fetched_at < MADE_AT <= at
+        return at if ours_is_wrong or abs(at - self.fetched_at) <= CLOCK_DOUBT else None
 
     @property
     def at(self) -> datetime:
-        """When the provider said this, by its own clock where it shows one."""
-        return self.provider_at or self.fetched_at
+        """When the provider said this, by its own clock where that can be believed."""
+        return self.dated or self.fetched_at
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the reply's own time does not count, in words for the operator."""
+        if self.is_old:
+            return "the provider's replies come out of a cache (Age), so our own clock counts"
+        if self.provider_at is None or self.dated is not None:
+            return None
+        off = self.provider_at - self.fetched_at
+        where = "ahead of" if off > timedelta(0) else "behind"
+        days = f"{abs(off).days} days" if abs(off).days > 1 else "a day"
+        return f"the provider's clock (Date) is more than {days} {where} ours, so our own counts"
 
 
 # --- what a page says -----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from aggregator.core.model import CLOCK_DOUBT
+
 LONGEST_LIMIT = timedelta(minutes=15)
 _WORD = re.compile(r"[A-Za-z][A-Za-z_'-]{0,19}[,.:;!]?")
 _CODE = re.compile(r"[A-Za-z_]{1,40}|[0-9]{1,6}")
@@ -18,7 +20,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     said = headers.get("retry-after")
     pause = _seconds(said)
     if pause is None and (at := http_date(said)) is not None:
-        pause = max(0.0, (at - (http_date(headers.get("date")) or now)).total_seconds())
+        pause = max(0.0, (at - _their_time(headers, now)).total_seconds())
     return None if pause is None else min(timedelta(seconds=pause), LONGEST_LIMIT)
 
 
@@ -26,8 +28,14 @@ def reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """How long `x-ratelimit-reset` has us wait: one page of Telnyx says seconds, another shows a Unix time."""
     number = _seconds(headers.get("x-ratelimit-reset"), 10**12)
     if number is not None and number >= 10**9:
-        number -= (http_date(headers.get("date")) or now).timestamp()
+        number -= _their_time(headers, now).timestamp()
     return None if number is None or number < 0 else min(timedelta(seconds=number), LONGEST_LIMIT)
+
+
+def _their_time(headers: Mapping[str, str], now: datetime) -> datetime:
+    """The provider's own clock, where the reply shows one that can be believed."""
+    at = None if "age" in headers else http_date(headers.get("date"))
+    return at if at is not None and abs(at - now) <= CLOCK_DOUBT else now
 
 
 def _seconds(said: str | None, most: float = 10**7) -> float | None:
