@@ -39,16 +39,10 @@ def remedy(rows: list[Row], there: Collection[str] = ()) -> list[str]:
 def explained(row: Row, account: "AccountConfig") -> bool:
     """Whether the account's words, as it is configured now, give a word its meaning already."""
     from aggregator.accounts import account_of
-    from aggregator.core.model import Basis, Vocabulary
-    from aggregator.core.normalise import meaning, reason
+    from aggregator.core.model import Vocabulary
+    from aggregator.core.normalise import is_known
 
-    words, vocabulary = account_of(account).words, Vocabulary(row["vocabulary"])
-    found = (
-        reason(row["word"], words)
-        if vocabulary is Vocabulary.REASON
-        else meaning(row["word"], vocabulary, words)
-    )
-    return found.basis is not Basis.NONE
+    return is_known(row["word"], Vocabulary(row["vocabulary"]), account_of(account).words)
 
 
 def tables_of(path: Path) -> set[str]:

@@ -139,6 +139,13 @@ def meaning(word: str | None, vocabulary: Vocabulary, words: Words) -> Meaning:
     return words.exact.get((vocabulary, word)) or words.folded.get((vocabulary, folded(word))) or NO_MEANING
 
 
+def is_known(word: str, vocabulary: Vocabulary, words: Words) -> bool:
+    """Whether a word has a meaning: as documented, as the operator has it, or by a guess."""
+    if vocabulary is Vocabulary.REASON:
+        return reason(word, words) is not NO_REASON
+    return meaning(word, vocabulary, words).basis is not Basis.NONE
+
+
 def _word(word: Word, vocabulary: Vocabulary, words: Words) -> Word:
     return Word(word.raw, None if word.raw is None else meaning(word.raw, vocabulary, words).value)
 

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from aggregator.core.account import Account, Feed
 from aggregator.core.due import backoff
-from aggregator.core.model import Basis, Vocabulary
-from aggregator.core.normalise import NO_REASON, meaning, reason
+from aggregator.core.model import Vocabulary
+from aggregator.core.normalise import is_known
 from aggregator.store.clocks import wind
 from aggregator.store.statements import alter, insert, remove, table_of, upsert
 from aggregator.store.tables import AccountRow, FeedIdentityRow, FeedRow, LeaseRow, UnknownWordRow
@@ -89,14 +89,11 @@ def _feed(account_id: int, feed: Feed, now: datetime) -> dict[str, object]:
 
 def _forget_known_words(tx: Connection, account: Account, account_id: int) -> None:
     """A word that somebody has explained since is not unknown any more."""
-    explained = []
-    for vocabulary, word in tx.execute(_WORDS, {"account_id": account_id}):
-        if vocabulary == Vocabulary.REASON:
-            known = reason(word, account.words) is not NO_REASON
-        else:
-            known = meaning(word, Vocabulary(vocabulary), account.words).basis is not Basis.NONE
-        if known:
-            explained.append({"account_id": account_id, "vocabulary": vocabulary, "word": word})
+    explained = [
+        {"account_id": account_id, "vocabulary": vocabulary, "word": word}
+        for vocabulary, word in tx.execute(_WORDS, {"account_id": account_id})
+        if is_known(word, Vocabulary(vocabulary), account.words)
+    ]
     remove(tx, UnknownWordRow, ("account_id", "vocabulary", "word"), explained)
 
 

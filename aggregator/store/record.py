@@ -21,8 +21,8 @@ from aggregator.core.diff import diff, is_late
 from aggregator.core.differing import Difference, differing
 from aggregator.core.findings import Backfill, Findings, Progress, Recorded
 from aggregator.core.fold import fold, stamp
-from aggregator.core.model import Change, Direction, Fact, OrderRef, Part, Source
-from aggregator.core.normalise import normalise, unknown
+from aggregator.core.model import Change, Direction, Fact, OrderRef, Part, Source, Vocabulary
+from aggregator.core.normalise import is_known, normalise, unknown
 from aggregator.core.standing import Standing
 from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
@@ -287,7 +287,8 @@ class Recording:
             self._reword(name, told, noted[name])
 
     def _reword(self, name: str, told: list[Fact], noted: set[tuple[str, str]]) -> None:
-        """Note the order's words that nobody knows (any more), and forget those that somebody does."""
+        """Note the order's words that nobody knows (any more), and forget those that somebody does. That a word
+        is explained is no difference in its order: whoever opens the database to write forgets it, too."""
         pk, seen = self.orders[name]["id"], set[tuple[str, str]]()
         for fact in sorted(told, key=attrgetter("read_at")):
             here = {(str(vocabulary), word) for vocabulary, word in unknown(fact)}
@@ -297,7 +298,8 @@ class Recording:
         for vocabulary, word in sorted(noted - seen):
             key = {"account_id": self.account_id, "vocabulary": vocabulary, "word": word, "order_pk": pk}
             self.rows.known.append(key)
-            self.differences.append(Difference(name, "", f"unknown {vocabulary}", word, None))
+            if not is_known(word, Vocabulary(vocabulary), self.account.words):
+                self.differences.append(Difference(name, "", f"unknown {vocabulary}", word, None))
         for vocabulary, word in sorted(seen - noted):
             self.differences.append(Difference(name, "", f"unknown {vocabulary}", None, word))
 
