@@ -591,9 +591,9 @@ def test_orders_that_are_stuck_are_found_and_said_to_be(run: Run, config: Path) 
 # --- words nobody knows ---------------------------------------------------------------------------------
 
 
-def pasted(err: str) -> str:
-    """The lines that `unknown` offers."""
-    return err.partition(":\n\n")[2]
+def pasted(out: str) -> str:
+    """The lines that `unknown` offers, behind its table."""
+    return out.partition("\n\n")[2]
 
 
 def known_after(config: Path, url: str) -> list[str]:
@@ -614,10 +614,10 @@ def known_after(config: Path, url: str) -> list[str]:
 def test_pasting_the_lines_offered_for_unknown_words_makes_each_of_them_known(run: Run, own: Path) -> None:
     code, out, err = run(own, "unknown")
     assert code == 0
-    assert len(out.splitlines()) == 1 + 7
-    assert str(own) in err
+    assert len(out.partition("\n\n")[0].splitlines()) == 1 + 7
+    assert err == f"To explain a word, paste into {own} (with the meaning that fits):\n"
     with own.open("a", encoding="utf-8") as file:
-        file.write(pasted(err))
+        file.write(pasted(out))
     url = f"sqlite:///{own.parent}/aggregator.db"
     assert known_after(own, url) == []
     assert run(own, "unknown") == (0, "every word is known\n", "")
@@ -625,13 +625,15 @@ def test_pasting_the_lines_offered_for_unknown_words_makes_each_of_them_known(ru
 
 def test_lines_for_a_table_that_is_there_already_say_below_which_they_belong(run: Run, own: Path) -> None:
     there = ("[accounts.telnyx-main.statuses]", "[accounts.telnyx-main.statuses.reason]")
-    before = own.read_text("utf-8") + f'\n{there[0]}\n"done" = "ported"\n{there[1]}\n"OLD" = "other"\n'
+    text = own.read_text("utf-8")
+    before = text + f'\n{there[0]}\n"done" = "ported"\n{there[1]}\n"OLD" = "other"\n'
     own.write_text(before, encoding="utf-8")
-    offered = pasted(run(own, "unknown")[2])
-    for table in there:
-        assert f"# below the {table} that is there:" in offered
+    offered = pasted(run(own, "unknown")[1])
+    first = len(text.splitlines()) + 2
+    for table, line in zip(there, (first, first + 2), strict=True):
+        assert f"# below the {table} that is there (line {line}):" in offered
         assert f"\n{table}\n" not in offered
-        words = offered.partition(f"{table} that is there:\n")[2].partition("\n")[0]
+        words = offered.partition(f"{table} that is there (line {line}):\n")[2].partition("\n")[0]
         before = before.replace(f"{table}\n", f"{table}\n{words}\n")
     rest = "\n".join(
         line for line in offered.splitlines() if "almost-there" not in line and "MOON" not in line
@@ -647,8 +649,9 @@ def test_a_word_that_is_explained_since_the_last_poll_says_so_in_place_of_its_li
     more += '[accounts.telnyx-main.statuses.reason]\nMOON_IN_CANCER = "other"\n'
     own.write_text(own.read_text("utf-8") + more, encoding="utf-8")
     code, out, err = run(own, "unknown")
-    assert (code, len(out.splitlines())) == (0, 1 + 7)
-    explained, _, offered = err.partition("\nTo explain a word")
+    table, _, offered = out.partition("\n\n")
+    assert (code, len(table.splitlines())) == (0, 1 + 7)
+    explained = err.partition("To explain a word")[0]
     counts = "is explained in the configuration; counts from the next poll"
     assert set(explained.splitlines()) == {
         f"telnyx-main: “almost-there” {counts}",
@@ -659,10 +662,52 @@ def test_a_word_that_is_explained_since_the_last_poll_says_so_in_place_of_its_li
 
 
 def test_where_every_word_is_explained_there_is_nothing_to_paste(run: Run, own: Path) -> None:
-    own.write_text(own.read_text("utf-8") + pasted(run(own, "unknown")[2]), encoding="utf-8")
-    err = run(own, "unknown")[2]
+    own.write_text(own.read_text("utf-8") + pasted(run(own, "unknown")[1]), encoding="utf-8")
+    _, out, err = run(own, "unknown")
     assert len(err.splitlines()) == 7
-    assert "paste" not in err
+    assert "paste" not in err and "\n\n" not in out
+
+
+@pytest.mark.parametrize(
+    ("more", "header"),
+    [
+        ('statuses = { "done" = "ported" }', "# into accounts.fone-au.statuses, which is written without"),
+        ('statuses.done = "ported"', "# into accounts.fone-au.statuses, which is written without"),
+        ('statuses.reason.OLD = "other"', "# into accounts.fone-au.statuses, which is written without"),
+        ('[accounts.fone-au.statuses.reason]\n"OLD" = "other"', "[accounts.fone-au.statuses]"),
+        (
+            '[ accounts . "fone-au" . statuses ]  # ours\n"done" = "ported"',
+            "# below the [accounts.fone-au.st",
+        ),
+    ],
+)
+def test_the_lines_offered_fit_however_the_table_is_written(
+    run: Run, own: Path, more: str, header: str
+) -> None:
+    own.write_text(own.read_text("utf-8").rstrip() + f"\n{more}\n", encoding="utf-8")
+    offered = pasted(run(own, "unknown", "--account", "fone-au")[1])
+    assert next(
+        line for line in offered.splitlines() if re.search(r"fone-au\.statuses\b(?!\.)", line)
+    ).startswith(header)
+    if header.startswith("["):
+        own.write_text(own.read_text("utf-8") + offered, encoding="utf-8")
+        assert run(own, "feeds")[0] == 0
+
+
+def test_a_block_that_is_pasted_twice_is_refused_in_a_sentence(run: Run, own: Path) -> None:
+    text = own.read_text("utf-8")
+    offered = pasted(run(own, "unknown")[1])
+    table = "[accounts.fone-au.statuses]"
+    assert table in offered.splitlines()
+    own.write_text(text + offered + offered, encoding="utf-8")
+    for verb in ("unknown", "orders", "check", "poll", "config show"):
+        code, out, err = run(own, *verb.split())
+        assert (code, out) == (78, "")
+        assert re.fullmatch(
+            rf"{own}, line \d+: the table \[accounts\.[\w.-]+\] stands twice \(it is there from line \d+ on\); "
+            r"write its lines below the first one\n",
+            err,
+        )
 
 
 @pytest.mark.parametrize("verb", ["feeds", "unknown"])
@@ -678,6 +723,7 @@ def test_an_account_that_is_gone_is_left_out_of_tables_unless_it_is_named(
     assert "[accounts.fone-au" not in err
     assert "fone-au" in run(own, verb, "--account", "fone-au")[1]
     assert "paste" not in run(own, verb, "--account", "fone-au")[2]
+    assert "[accounts.fone-au" not in run(own, verb, "--account", "fone-au")[1]
     assert rows(run, own, verb) == everything
 
 

@@ -1,5 +1,6 @@
 """The read-only verbs: the views, with filters. They never resolve a secret and never create a database."""
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.opening import opened
 from aggregator.cli.past import AsOf, orders_then
-from aggregator.cli.remedy import explained, remedy, tables_of
+from aggregator.cli.remedy import explained, remedy
 
 if TYPE_CHECKING:
     from aggregator.config import Config
@@ -170,9 +171,11 @@ def unknown(asked: Filters) -> int:
             word = output.printable(row["word"])
             say(f"{row['account']}: “{word}” is explained in the configuration; counts from the next poll")
     if unexplained:
-        say(f"\nTo explain a word, paste into {config.path} (with the meaning that fits):\n")
-        for line in remedy(unexplained, tables_of(config.path)):
-            say(line)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        say(f"To explain a word, paste into {config.path} (with the meaning that fits):")
+        for line in remedy(unexplained, config.path.read_text(encoding="utf-8-sig")):
+            sys.stdout.write(f"{line}\n")
     return OK
 
 

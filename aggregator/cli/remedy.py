@@ -1,9 +1,8 @@
 """The lines that explain a word nobody knows, ready to be pasted into the configuration."""
 
 import tomllib
-from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 
 if TYPE_CHECKING:
     from aggregator.config import AccountConfig
@@ -20,20 +19,36 @@ MEANINGS = {
 """The meaning that is proposed, by word list; a person puts the right one there."""
 
 
-def remedy(rows: list[Row], there: Collection[str] = ()) -> list[str]:
-    """The lines that give each word a meaning, under the table they belong to. A table that is `there` already
-    must not be written again: its lines say below which they belong."""
-    tables: dict[str, dict[str, str]] = {}
+def remedy(rows: list[Row], text: str = "") -> list[str]:
+    """The lines that give each word a meaning, under the table they belong to. A table that the configuration's
+    `text` has already cannot be written again: its lines stand alone then, below a comment that says where they
+    belong."""
+    tables: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
-        sub = "" if row["vocabulary"] == "status" else f".{row['vocabulary']}"
-        table = f"accounts.{row['account']}.statuses{sub}"
+        sub = () if row["vocabulary"] == "status" else (row["vocabulary"],)
         line = f'"{escaped(row["word"])}" = "{MEANINGS.get(row["vocabulary"], "pending")}"'
-        tables.setdefault(table, {}).setdefault(_folded(row["word"]), line)
+        words = tables.setdefault(("accounts", row["account"], "statuses", *sub), {})
+        words.setdefault(_folded(row["word"]), line)
     lines = []
     for table, words in tables.items():
-        lines.append(f"# below the [{table}] that is there:" if table in there else f"[{table}]")
+        lines.append(_header(table, text))
         lines += [line if word else f"# cannot be explained: {line}" for word, line in words.items()]
     return lines
+
+
+def _header(table: tuple[str, ...], text: str) -> str:
+    """The header of a table; where it cannot be written (again), a comment."""
+    from aggregator.config import toml
+
+    name = toml.dotted(table)
+    try:
+        tomllib.loads(f"{text}\n[{name}]\n")
+    except tomllib.TOMLDecodeError:
+        line = toml.tables(text).get(table)
+        if line is None:
+            return f"# into {name}, which is written without a header of its own:"
+        return f"# below the [{name}] that is there (line {line}):"
+    return f"[{name}]"
 
 
 def explained(row: Row, account: "AccountConfig") -> bool:
@@ -43,20 +58,6 @@ def explained(row: Row, account: "AccountConfig") -> bool:
     from aggregator.core.normalise import is_known
 
     return is_known(row["word"], Vocabulary(row["vocabulary"]), account_of(account).words)
-
-
-def tables_of(path: Path) -> set[str]:
-    """The tables of words that a configuration file has already."""
-    accounts = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("accounts", {})
-    found = set()
-    for name, account in accounts.items():
-        statuses = account.get("statuses")
-        if statuses is not None:
-            found.add(f"accounts.{name}.statuses")
-            found |= {
-                f"accounts.{name}.statuses.{word}" for word in statuses if isinstance(statuses[word], dict)
-            }
-    return found
 
 
 def _folded(word: str) -> str:

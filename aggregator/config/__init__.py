@@ -1,7 +1,6 @@
 """TOML and environment → a frozen `Config`, or a `ConfigError` that names every mistake with its key."""
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from aggregator.config import toml
 from aggregator.config.checks import checked, keys_of, merged, table_of, words
 from aggregator.config.environ import SECTIONS, overridden, with_variable
 from aggregator.config.shapes import (
@@ -105,7 +105,7 @@ def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
 def load(path: Path, adapter_of: Callable[[str], Adapter], environ: Mapping[str, str]) -> Config:
     """The whole configuration, validated. ConfigError names every mistake at once, each with its key."""
     path, mistakes = path.absolute(), list[str]()
-    data = _data(path)
+    data = toml.read(path)
     variables = overridden(data, environ, mistakes)
     accounts = table_of(data.pop("accounts", {}), "accounts", mistakes)
     providers = table_of(data.pop("providers", {}), "providers", mistakes)
@@ -161,17 +161,6 @@ def example() -> str:
 
 
 # --- file and environment -------------------------------------------------------------------------------
-
-
-def _data(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
 def _stuck(value: object, mistakes: list[str]) -> Mapping[str, timedelta]:
