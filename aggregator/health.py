@@ -13,24 +13,27 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
+from html import escape
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregator.config.values import host_of, is_loopback
 from aggregator.errors import AggregatorError
+from aggregator.listeners import QUEUE, Connections, Server, share
 
 PATIENCE_S = 5.0  # how long an answer of the database is waited for
 FRESH_S = 1.0  # an answer is good for so long: many who ask cost no more than one
 RETRY_S = 10.0  # after an address could not be taken
-CONNECTIONS = 64  # more at a time are told to come later
+WAITING = max(1, share() // 4)  # so many may wait for one answer: there is always room for /healthz
 
 PAGE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; "
@@ -39,6 +42,13 @@ PAGE = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+NO_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="30">'
+    '<meta name="viewport" content="width=device-width"><title>out of order · porting</title>'
+    "<style>:root{{color-scheme:light dark;font:15px/1.4 system-ui,sans-serif}}</style>"
+    "<main><p>{why}</p><p>It is asked again every half minute.</p></main></html>"
+)
 
 log = structlog.get_logger()
 
@@ -54,9 +64,19 @@ class Question:
         self.ask = ask
         self.asking: asyncio.Future[bytes] | None = None
         self.asked_at = 0.0
+        self.waiting = 0
 
     async def answer(self) -> bytes:
-        """The answer, or what was raised in place of one; Silent when it takes too long."""
+        """The answer, or what was raised in place of one; Silent when it takes too long or too many wait."""
+        if self.waiting >= WAITING:
+            raise Silent(f"database: {self.waiting} wait for this answer already")
+        self.waiting += 1
+        try:
+            return await self._answer()
+        finally:
+            self.waiting -= 1
+
+    async def _answer(self) -> bytes:
         old = time.monotonic() - self.asked_at > FRESH_S
         if self.asking is None or (self.asking.done() and old):
             self.asking, self.asked_at = asyncio.get_running_loop().create_future(), time.monotonic()
@@ -98,29 +118,61 @@ def application(ready: Callable[[], None], metrics: Callable[[], bytes], kind: s
 
 
 def with_page(app: Starlette | None, page: Callable[[], bytes]) -> Starlette:
-    """The page with orders at /, beside health or alone. It answers to the names of this machine only, so that no
-    page from elsewhere can have a browser here fetch it under a name of its own."""
-    answer = _answering(page, {"Content-Type": "text/html; charset=utf-8", **PAGE})
+    """The page with orders at /, beside health or alone. Where there is none, what is shown in its place asks
+    again by itself too, so that a screen on a wall recovers."""
 
-    async def here(request: Request) -> Response:
-        if not _is_ours(request.headers.get("host", "")):
-            return PlainTextResponse("ask for it as localhost; a proxy must send that as Host\n", 421)
-        return await answer(request)
+    def instead(why: str) -> Response:
+        return HTMLResponse(NO_PAGE.format(why=escape(why)), 503, PAGE)
 
+    answer = _answering(page, {"Content-Type": "text/html; charset=utf-8", **PAGE}, instead)
     app = app or Starlette()
-    app.routes.append(Route("/", here))
+    app.routes.append(Route("/", answer))
     return app
 
 
-def _is_ours(host: str) -> bool:
+class Named:
+    """An application that answers to certain names only, so that no page from elsewhere can have a browser here
+    fetch it under a name of its own: those of this machine, and where other machines can reach the address, any
+    number of an address and the names that it is known by."""
+
+    def __init__(self, app: ASGIApp, address: str, hosts: Collection[str] = ()) -> None:
+        self.app = app
+        self.open = not is_loopback(host_of(address))
+        own = (host_of(address), socket.gethostname()) if self.open else ()
+        self.names = {name.lower() for name in (*hosts, *own)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        if self._is_ours(headers.get(b"host", b"").decode("latin-1")):
+            await self.app(scope, receive, send)
+            return
+        text = "ask for it as localhost (a proxy must send that as Host), or name yours as [http] hosts\n"
+        await PlainTextResponse(text, 421)(scope, receive, send)
+
+    def _is_ours(self, said: str) -> bool:
+        try:
+            host = host_of(said)
+        except ValueError:
+            return False
+        if "@" in said or not host:
+            return False
+        return is_loopback(host) or host in self.names or (self.open and _is_number(host))
+
+
+def _is_number(host: str) -> bool:
     try:
-        return is_loopback(host_of(host))
+        ip_address(host)
     except ValueError:
         return False
+    return True
+
+
+def _plain(why: str) -> Response:
+    return PlainTextResponse(f"{why}\n", 503)
 
 
 def _answering(
-    ask: Callable[[], bytes], headers: Mapping[str, str]
+    ask: Callable[[], bytes], headers: Mapping[str, str], instead: Callable[[str], Response] = _plain
 ) -> Callable[[Request], Awaitable[Response]]:
     """What answers with the words of the database, or with 503 and why there are none."""
     question = Question(ask)
@@ -129,10 +181,10 @@ def _answering(
         try:
             return Response(await question.answer(), headers=headers)
         except AggregatorError as error:
-            return PlainTextResponse(f"{error}\n", 503)
+            return instead(str(error))
         except Exception as error:
             log.exception("http.failed", path=request.url.path)
-            return PlainTextResponse(f"internal error: {type(error).__name__}\n", 503)
+            return instead(f"internal error: {type(error).__name__}")
 
     return answered
 
@@ -140,10 +192,10 @@ def _answering(
 class Served:
     """An application on an address. One that cannot be taken is said once, and tried again."""
 
-    def __init__(self, app: Starlette, address: str) -> None:
-        self.app, self.address = app, address
+    def __init__(self, app: Starlette, address: str, hosts: Collection[str] = ()) -> None:
+        self.app, self.address = Named(app, address, hosts), address
         self.stopping = threading.Event()
-        self.server: uvicorn.Server | None = None
+        self.server: Server | None = None
         self.thread = threading.Thread(target=self._serve, name="health", daemon=True)
 
     def start(self) -> None:
@@ -173,21 +225,7 @@ class Served:
             self.stopping.wait(RETRY_S)
 
     def _run(self, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            self.app,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=1,
-        )
-        self.server = uvicorn.Server(config)
+        self.server = Server(self.app, Connections(self.address))
         if not self.stopping.is_set():
             self.server.run(sockets=[listener])
 
@@ -197,4 +235,4 @@ def _listener(address: str) -> socket.socket:
     parts = urlsplit(f"//{address}")
     found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, place = found[0]
-    return socket.create_server(place[:2], family=family, backlog=CONNECTIONS)
+    return socket.create_server(place[:2], family=family, backlog=QUEUE)

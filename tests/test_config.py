@@ -543,7 +543,7 @@ def test_the_example_names_every_key() -> None:
     own = "account_sid property_sid paging page_token_param guess_statuses provider secret statuses"
     assert data["accounts"]["fone-au"].keys() == set(own.split())
     assert data["database"].keys() == {"url", "owner_url", "schema"}
-    assert data["http"].keys() == {"listen", "page", "page_listen"}
+    assert data["http"].keys() == {"listen", "page", "page_listen", "hosts"}
     assert data["retention"].keys() == {"documents", "events", "runs", "changes"}
 
 

@@ -1,5 +1,6 @@
 """Health and metrics: real HTTP on loopback, both databases, and what happens when a database does not answer."""
 
+import asyncio
 import http.client
 import json
 import logging
@@ -7,12 +8,13 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import filled
 import psycopg
@@ -496,14 +498,98 @@ def test_what_a_provider_wrote_is_text_on_the_page_and_nothing_else(tmp_path: Pa
     assert "<script>alert(1)</script><img src=x onerror=a>&amp;\"'" in page.cells
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example.com", "10.1.2.3:9465", "", "[::1", "localhost.evil.example.com"]
+FOREIGN = (
+    *("evil.example.com", "10.1.2.3:9465", "", "[::1", "localhost.evil.example.com", "x@localhost"),
+    *("127.0.0.1.evil.example.com", "0.0.0.0", "localhost, evil.example.com"),
 )
-def test_the_page_answers_to_no_name_from_elsewhere(tmp_path: Path, host: str) -> None:
-    with served(health.with_page(None, lambda: b"orders")) as ask:
-        assert ask("/", host=host)[0] == 421
-        for ours in ("127.0.0.1:1", "localhost", "[::1]:9465"):
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_nothing_answers_to_a_name_from_elsewhere(host: str) -> None:
+    app = health.with_page(health.application(nothing, lambda: b"", CONTENT_TYPE), lambda: b"orders")
+    with served(app) as ask:
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/nowhere"):
+            assert ask(path, host=host)[0] == 421, path
+        for ours in ("127.0.0.1:1", "localhost", "LOCALHOST:9464", "[::1]:9465"):
             assert ask("/", host=ours) == (200, "orders")
+            assert ask("/metrics", host=ours)[0] == 200
+
+
+async def _answered_as(app: health.Named, host: str) -> int:
+    came = list[int]()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        came.extend([message["status"]] if "status" in message else [])
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": "/healthz", "headers": [(b"host", host.encode())]}
+    await app(scope, receive, send)
+    return came[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "code"),
+    [
+        ("0.0.0.0:9464", "10.1.2.3:9464", 200),
+        ("[::]:9464", "[2001:db8::7]:9464", 200),
+        ("metrics.example.com:9464", "metrics.example.com:9464", 200),
+        ("0.0.0.0:9464", f"{socket.gethostname().upper()}:9464", 200),
+        ("0.0.0.0:9464", "evil.example.com", 421),
+        ("0.0.0.0:9464", "porting:9464", 200),
+        ("127.0.0.1:9464", "porting", 200),
+        ("127.0.0.1:9464", "10.1.2.3", 421),
+    ],
+)
+def test_an_address_that_others_can_reach_answers_to_its_numbers_and_names(
+    address: str, host: str, code: int
+) -> None:
+    app = health.application(nothing, lambda: b"", CONTENT_TYPE)
+    assert asyncio.run(_answered_as(health.Named(app, address, ("porting",)), host)) == code
+
+
+def test_a_page_without_its_database_says_so_and_asks_again_by_itself() -> None:
+    away = [True]
+
+    def page() -> bytes:
+        if away[0]:
+            raise StoreError("database: <gone> & away")
+        return b"orders"
+
+    with served(health.with_page(None, page)) as ask, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(health, "FRESH_S", 0.0)
+        code, html = ask("/")
+        assert code == 503 and html.startswith("<!doctype html>")
+        assert '<meta http-equiv="refresh" content="30">' in html
+        assert "database: &lt;gone&gt; &amp; away" in html
+        patch.setattr(health, "WAITING", 0)
+        assert 'content="30"' in ask("/")[1]
+        patch.undo()
+        away[0] = False
+        patch.setattr(health, "FRESH_S", 0.0)
+        assert ask("/") == (200, "orders")
+
+
+def test_no_more_wait_for_an_answer_than_leave_room_for_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "WAITING", 3)
+    hanging, codes = threading.Event(), list[int]()
+
+    def metrics() -> bytes:
+        assert hanging.wait(60)
+        return b"x 1\n"
+
+    with answering(nothing, metrics) as ask:
+        threads = [threading.Thread(target=lambda: codes.append(ask("/metrics")[0])) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while len(codes) < 5:
+            threading.Event().wait(0.01)
+        assert codes == [503] * 5 and ask("/healthz")[0] == 200
+        hanging.set()
+        for thread in threads:
+            thread.join()
+    assert sorted(codes) == [200] * 3 + [503] * 5
 
 
 def test_the_page_may_not_be_framed_kept_or_scripted() -> None:

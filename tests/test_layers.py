@@ -25,7 +25,8 @@ MAY = {
     "logs": "errors",
     "systemd": "errors",
     "metrics": "core",
-    "health": "config errors",
+    "listeners": "",
+    "health": "config errors listeners",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
     "deadlines": "",
     "desk": "errors",
@@ -33,7 +34,7 @@ MAY = {
     "store": "config core errors",
     "publish": "config core errors",
     "accounts": "adapter config core credentials errors fetch providers",
-    "simulator": "",
+    "simulator": "listeners",
 }
 MAY["daemon"] = " ".join(MAY)
 MAY["cli"] = " ".join(MAY)
@@ -48,7 +49,8 @@ LIBRARIES = {
     "store": "alembic psycopg sqlalchemy sqlmodel",
     "publish": "sqlalchemy structlog",
     "metrics": "prometheus_client",
-    "health": "starlette structlog uvicorn",
+    "listeners": "h11 starlette structlog uvicorn",
+    "health": "starlette structlog",
     "simulator": "starlette uvicorn",
     "daemon": "apscheduler structlog",
     "desk": "structlog",

@@ -66,7 +66,7 @@ def _health(config: Config) -> Iterator[Callable[[Polled, float], None]]:
     where = asked.page_listen or asked.listen
     if asked.page and where is not None:
         apps[where] = health.with_page(apps.get(where), lambda: orders_page(config))
-    served = [health.Served(app, address) for address, app in apps.items()]
+    served = [health.Served(app, address, asked.hosts) for address, app in apps.items()]
     for one in served:
         one.start()
     try:

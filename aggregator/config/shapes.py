@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from aggregator.config.values import DatabaseUrl, Duration, Listen, Positive, Proxy, Schema
+from aggregator.config.values import DatabaseUrl, Duration, HostNames, Listen, Positive, Proxy, Schema
 from aggregator.core.account import Adapter, Feed, Options
 from aggregator.core.model import Meaning, Reason, Vocabulary
 
@@ -57,11 +57,12 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Http:
-    """Health, metrics and the page with orders; off unless set."""
+    """Health, metrics and the page with orders; off unless set. `hosts` are further names they answer to."""
 
     listen: Listen | None = None
     page: bool = False
     page_listen: Listen | None = None
+    hosts: HostNames = ()
 
 
 @dataclass(frozen=True)

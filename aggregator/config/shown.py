@@ -58,6 +58,8 @@ def _key(key: str) -> str:
 def _value(value: object) -> str:
     if isinstance(value, bool | int):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, timedelta):
         return f'"{written(value)}"'
     if isinstance(value, datetime):

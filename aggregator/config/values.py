@@ -185,6 +185,22 @@ def listen(value: object) -> str:
     return text
 
 
+def host_names(value: object) -> tuple[str, ...]:
+    """Names of hosts, without a port; a variable of the environment holds them with commas between.
+
+    >>> host_names("Ports.example.com, metrics")
+    ('ports.example.com', 'metrics')
+    """
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",")]
+    if not isinstance(value, list | tuple):
+        raise ValueError('not a list of names (write ["porting.example.com"])')
+    for name in value:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}", _text(name)):
+            raise ValueError(f"not the name of a host: {quoted(name)} (without a port)")
+    return tuple(name.lower() for name in value)
+
+
 def database_address(value: object) -> str:
     """The URL of a database: a SQLite file or Postgres. The message never holds it."""
     text = _text(value)
@@ -223,6 +239,7 @@ Positive: TypeAlias = Annotated[timedelta, PlainValidator(positive)]
 Start: TypeAlias = Annotated[timedelta | datetime, PlainValidator(look_back)]
 Zone: TypeAlias = Annotated[str, PlainValidator(zone)]
 Region: TypeAlias = Annotated[str, PlainValidator(region)]
+HostNames: TypeAlias = Annotated[tuple[str, ...], PlainValidator(host_names)]
 Listen: TypeAlias = Annotated[str, PlainValidator(listen)]
 DatabaseUrl: TypeAlias = Annotated[str, PlainValidator(database_reference)]
 Schema: TypeAlias = Annotated[str, PlainValidator(schema)]

@@ -11,11 +11,9 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import uvicorn
-
+from aggregator.listeners import Connections, Server, share
 from aggregator.simulator.app import application
 from aggregator.simulator.settings import Faults, Settings, groups
 
@@ -34,6 +32,7 @@ fault knobs, for --fault and PUT /_sim/faults, with their defaults. All are off 
 splits and deletions that real lives have.
 """
 WIDTH, INDENT = 108, 22
+MOST = 4_096  # connections: every account keeps some
 
 
 def parser() -> argparse.ArgumentParser:
@@ -150,35 +149,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-class _Quiet(uvicorn.Server):
-    """A server that leaves signals to us."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _serve(settings: Settings, faults: Faults, listener: socket.socket, with_parent: bool) -> None:
     gc.set_threshold(100_000, 20, 1_000)  # a world only grows, and holds no cycles to look for
-    server = _Quiet(
-        uvicorn.Config(
-            application(settings, faults),
-            loop="asyncio",
-            http="h11",
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            date_header=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    host, port = listener.getsockname()[:2]
+    # Torn replies are meant, and slow ones: nothing of it is logged, and an answer may take its time.
+    connections = Connections(f"{host}:{port}", share(MOST, part=2), answer_s=None, quiet=True)
+    server = Server(application(settings, faults), connections, date_header=False)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: os._exit(0))
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.getLogger("uvicorn.error").disabled = True  # torn replies are meant
-    host, port = listener.getsockname()[:2]
+    logging.getLogger("uvicorn.error").disabled = True
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     ready = {
         "telnyx": f"{base}/v2",
