@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service import PATIENCE_S, TOML, Start
@@ -22,7 +23,7 @@ SOON_S = 0.2  # in place of the five seconds that a request may take
 
 
 @contextmanager
-def served(app: ASGIApp | None = None, **limits: float) -> Iterator[int]:
+def served(app: ASGIApp | None = None, **limits: Any) -> Iterator[int]:
     """Health (or another application) on a port of its own."""
     app = app or health.application(lambda: None, lambda: b"x 1\n", "text/plain")
     listener = socket.create_server(("127.0.0.1", 0))
@@ -180,7 +181,7 @@ def test_an_answer_that_nobody_takes_is_given_up() -> None:
         for _ in range(2_000):
             await send({"type": "http.response.body", "body": 65_536 * b"x", "more_body": True})  # type: ignore[misc]
 
-    with served(endless, answer_s=SOON_S) as port, connected(port) as client:  # type: ignore[arg-type]
+    with served(endless, answer_s=SOON_S) as port, connected(port) as client:
         client.sendall(GET)
         time.sleep(2 * SOON_S)  # it takes nothing for longer than it may
         assert len(to_the_end(client)) < 65_536 * 2_000

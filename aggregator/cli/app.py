@@ -79,8 +79,23 @@ def options(
 
 
 def say(message: str) -> None:
-    """A line for people, on standard error."""
-    sys.stderr.write(f"{message}\n")
+    """A line for people, on standard error. What a terminal could obey is shown as its code: what is said may
+    repeat an argument, or what a provider wrote."""
+    sys.stderr.write(f"{visible(message)}\n")
+
+
+def visible(text: str, lines: bool = True) -> str:
+    r"""A text for a terminal in which nothing can steer it but, with `lines`, its lines' ends.
+
+    >>> visible("no such order: \x1b[31mred\u202e")
+    'no such order: \\x1b[31mred\\u202e'
+    """
+    return "".join(
+        letter
+        if letter.isprintable() or (lines and letter == "\n")
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
 
 
 def run(argv: list[str]) -> int:
@@ -122,6 +137,8 @@ def run(argv: list[str]) -> int:
         return TRY_LATER
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            text = visible(error.format_message(), lines=False)
+            error.format_message = lambda: text
             error.show()  # type: ignore[attr-defined]
             return int(error.exit_code)
         if type(error).__name__ in ("Exit", "Abort"):

@@ -64,14 +64,14 @@ def orders_named(reader: "Reader", name: str) -> list[Row]:
         from aggregator.config.values import near
 
         hint = near(name, reader.names_like(name))
-        raise typer.BadParameter(f"no such order: {output.printable(name)}{hint}", param_hint="ORDER")
+        raise typer.BadParameter(f"no such order: {name}{hint}", param_hint="ORDER")
     many = range(0, len(found), PORTION)
     return [row for at in many for row in reader.select("orders", {"order_id": found[at : at + PORTION]})]
 
 
 def say_which(name: str, orders: Sequence[Row]) -> None:
     """That a name means several orders, how many, and the first of them."""
-    say(f"{output.printable(name)} means {len(orders)} orders; name one of them:")
+    say(f"{name} means {len(orders)} orders; name one of them:")
     for row in sorted(orders, key=lambda row: str(row["order_id"]))[:SHOWN]:
         who = output.printable(row["customer_reference"] or "")
         say(f"  {row['order_id']}  {who}  {row['state']}")

@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from aggregator.listeners import Connections, Server, share
 from aggregator.simulator.app import application
@@ -35,9 +36,18 @@ WIDTH, INDENT = 108, 22
 MOST = 4_096  # connections: every account keeps some
 
 
+class _Options(argparse.ArgumentParser):
+    """Options whose errors show what a terminal could obey as its code."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(
+            "".join(one if one.isprintable() else ascii(one)[1:-1] for one in message.replace("\n", " "))
+        )
+
+
 def parser() -> argparse.ArgumentParser:
     """The options, with every knob explained."""
-    options = argparse.ArgumentParser(
+    options = _Options(
         prog="porting-aggregator simulate",
         description="Stand-ins of Telnyx and Fone Dynamics on loopback: stateful, seeded, with faults on request.",
         epilog=EXAMPLE + "\n".join(_explained()),
