@@ -30,7 +30,16 @@ from aggregator.core.account import Auth
 from aggregator.core.model import Page, Request
 from aggregator.core.replies import http_date, refusal, reset, retry_after
 from aggregator.deadlines import Deadlines
-from aggregator.errors import AccessDenied, ConfigError, FetchError, RateLimited, Refused, Stopped
+from aggregator.decoding import CannotDecode, Decoder, TooLong
+from aggregator.errors import (
+    AccessDenied,
+    AggregatorError,
+    ConfigError,
+    FetchError,
+    RateLimited,
+    Refused,
+    Stopped,
+)
 
 CONNECT_S, READ_S, TOTAL_S = 5.0, 10.0, 30.0
 OVERALL_S = 90.0  # no further try begins after this
@@ -39,6 +48,7 @@ TRIES = 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 PATIENCE_S = 30.0  # a rate limit that passes within this is waited out; a longer one ends the sweep
 DEFAULT_LIMIT = timedelta(seconds=30)
+LONGEST_PATH, SHOWN = 2_000, 300  # characters of a path: to ask for, to name in an error
 PASSING = frozenset({408, 500, 502, 503, 504})
 BROKEN = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 
@@ -193,8 +203,10 @@ class Fetcher:
 
     def _once(self, request: Request) -> Page:
         self._pace()
-        where = f"{request.method} {self._place}{request.path}"
-        if not _PATH.fullmatch(request.path):  # it may hold an id that the provider gave us
+        where = f"{request.method} {self._place}{request.path[:SHOWN]}"
+        if len(request.path) > LONGEST_PATH or not _PATH.fullmatch(
+            request.path
+        ):  # an id of the provider's may be in it
             raise Refused(f"{request.method} {self._place}: not a path we would ask for", 400)
         headers = {self._header: self._authorization()}
         self.requests += 1
@@ -203,8 +215,6 @@ class Fetcher:
         except Exception as error:
             if self._closed.is_set():
                 raise Stopped(f"{where}: stopped") from None
-            if not isinstance(error, httpx.RequestError):
-                raise
             raise self._broken(where, error) from None
         now = self._clock()
         self._note_quota(said, now)
@@ -229,25 +239,33 @@ class Fetcher:
         """One request and its reply, all of it within the total deadline."""
         query = urlencode(request.params)
         # In one piece: httpx would take the URL apart once more for each part that is added to it.
-        url, body = httpx.URL(f"{self._base}{request.path}{query and '?'}{query}"), bytearray()
+        url = httpx.URL(f"{self._base}{request.path}{query and '?'}{query}")
         options = {"trace": self._sockets.watch}
         cut = partial(self._sockets.cut, self._sockets.turn())
         with _deadlines.within(self._total_s, cut):
             if self._closed.is_set():
                 raise Stopped
             with self._client.stream(request.method, url, headers=headers, extensions=options) as reply:
-                coding = reply.headers.get("content-encoding", "identity")
-                if coding.lower() not in ("", "identity"):
-                    raise FetchError(
-                        f"{where}: answered with content encoding {coding[:20]!r}, which was not asked for"
-                    )
-                for chunk in reply.iter_raw():
-                    body += chunk
-                    if len(body) > self._max_bytes:
-                        raise FetchError(f"{where}: more than {self._max_bytes} bytes")
+                body = self._read(reply)
                 if self._sockets.was_cut:  # without a length, a cut body looks like a whole one
                     raise httpx.ReadTimeout("cut")
-                return reply.status_code, reply.headers, bytes(body)
+                return reply.status_code, reply.headers, body
+
+    def _read(self, reply: httpx.Response) -> bytes:
+        """The body of a reply, decoded. One that cannot be decoded is empty where its status says enough."""
+        came = 0
+        try:
+            body = Decoder(reply.headers.get("content-encoding", ""), self._max_bytes)
+            for chunk in reply.iter_raw():
+                came += len(chunk)
+                if came > self._max_bytes:
+                    raise TooLong
+                body.feed(chunk)
+            return body.end()
+        except CannotDecode:
+            if 200 <= reply.status_code < 300 or reply.status_code == 404:
+                raise
+            return b""
 
     def _sleep(self, seconds: float) -> None:
         self._wait(seconds)
@@ -257,7 +275,7 @@ class Fetcher:
             secret = self._secret()
             if self._auth is Auth.BASIC:
                 self._credential = "Basic " + b64encode(f"{self._user or ''}:{secret}".encode()).decode()
-            elif not secret.isascii():
+            elif not secret.isascii() or not secret.isprintable():
                 raise ConfigError("the key has letters that cannot be sent (is it the right file?)")
             else:
                 self._credential = secret if self._auth is Auth.HEADER else f"Bearer {secret}"
@@ -280,8 +298,16 @@ class Fetcher:
 
     # --- errors and pauses ------------------------------------------------------------------------------
 
-    def _broken(self, where: str, error: httpx.RequestError) -> FetchError:
-        """A request without a whole reply."""
+    def _broken(self, where: str, error: Exception) -> Exception:
+        """A request without a whole reply, or one that could not even be written."""
+        if isinstance(error, AggregatorError):
+            return error
+        if isinstance(error, TooLong):
+            return FetchError(f"{where}: more than {self._max_bytes} bytes")
+        if isinstance(error, CannotDecode):
+            return FetchError(f"{where}: answered with {error}")
+        if not isinstance(error, httpx.RequestError):  # InvalidURL, UnicodeError: of an id or a page token
+            return Refused(f"{where}: cannot be asked for ({type(error).__name__})", 400)
         if self._sockets.was_cut:
             return _Passing(f"{where}: not finished after {self._total_s:g} s")
         root, text = _root(error), type(error).__name__

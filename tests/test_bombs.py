@@ -35,9 +35,21 @@ def filled(piece: bytes, count: int = FULL) -> bytes:
 
 
 NAMES = (
-    *("huge", "gzip", "deep", "many names", "one text", "unreadable items"),
+    *(
+        "huge",
+        "gzip",
+        "gzip in gzip",
+        "gzip of small objects",
+        "deep",
+        "many names",
+        "one text",
+        "unreadable items",
+    ),
     *("small objects", "fewer small objects", "small numbers"),
 )
+
+
+CODINGS = {"1": "gzip", "2": "gzip, gzip", "3": "gzip"}  # by the number of the bomb
 
 
 @cache
@@ -47,7 +59,9 @@ def bombs() -> dict[str, tuple[bytes, str]]:
     names = b",".join(b'"%d":0' % number for number in range(FULL // 11))
     return {
         "huge": (b'{"data":[]' + b" " * (24 * MIB) + b"}", "more than 8388608 bytes"),
-        "gzip": (gzip.compress(bytes(200 * MIB), 1), "content encoding 'gzip'"),
+        "gzip": (gzip.compress(bytes(200 * MIB), 1), "more than 8388608 bytes"),
+        "gzip in gzip": (gzip.compress(gzip.compress(bytes(200 * MIB), 1)), "more than 8388608 bytes"),
+        "gzip of small objects": (gzip.compress(filled(b'{"a":0}'), 1), "not JSON (ValueError)"),
         "deep": (deep, "not JSON (RecursionError)"),
         "many names": (b'{"data":[{' + names + b"}]}", "not JSON (ValueError)"),
         "one text": (b'{"data":"' + b"\\u00e4" * (FULL // 7) + b'"}', "data"),
@@ -68,8 +82,8 @@ def served() -> Iterator[str]:
             which = self.path.split("/")[1]
             body = bodies[int(which)] if which != "good" else b'{"data":[],"meta":{"total_results":0}}'
             self.send_response(200)
-            if body[:2] == b"\x1f\x8b":
-                self.send_header("Content-Encoding", "gzip")
+            if which in CODINGS:
+                self.send_header("Content-Encoding", CODINGS[which])
             self.end_headers()
             self.wfile.write(body)
 

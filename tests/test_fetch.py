@@ -5,6 +5,8 @@ import random
 import socket
 import threading
 import traceback
+import tracemalloc
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from loopback import (
     Connection,
     Loopback,
@@ -31,6 +35,7 @@ from made import NOW
 
 from aggregator.core.account import Auth
 from aggregator.core.model import Request
+from aggregator.decoding import Decoder, TooLong
 from aggregator.errors import (
     AccessDenied,
     ConfigError,
@@ -308,11 +313,106 @@ def test_an_authority_that_is_not_there_is_the_operators_mistake(fetcher: Make, 
 # --- what ends a request --------------------------------------------------------------------------------
 
 
-def test_a_content_encoding_is_refused_unread(serve: Serve, fetcher: Make) -> None:
-    server = serve(reply(200, gzip.compress(bytes(10_000)), Content_Encoding="gzip"))
-    assert "content encoding 'gzip'" in str(failure(fetcher(server.url)))
+BODY = b'{"data": []}'
+CODED = {
+    "gzip": gzip.compress(BODY),
+    "x-gzip": gzip.compress(BODY[:5]) + gzip.compress(BODY[5:]),
+    "deflate": zlib.compress(BODY),
+    "Deflate": zlib.compress(BODY)[2:-4],
+    "identity": BODY,
+    "": BODY,
+    "deflate, gzip": gzip.compress(zlib.compress(BODY)),
+}
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_a_compressed_body_is_decoded_though_identity_was_asked_for(
+    serve: Serve, fetcher: Make, coding: str
+) -> None:
+    server = serve(reply(200, CODED[coding], Content_Encoding=coding))
+    assert fetcher(server.url)(ASK).body == BODY
+    dripped = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: " + coding.encode()
+    chunks = b"".join(b"1\r\n" + bytes([one]) + b"\r\n" for one in CODED[coding])
+    assert fetcher(serve(dripped + b"\r\n\r\n" + chunks + b"0\r\n\r\n").url)(ASK).body == BODY
+
+
+UNREAD = {
+    "br": (BODY, "content encoding 'br', which was not asked for and cannot be read"),
+    "zstd": (BODY, "content encoding 'zstd'"),
+    "gzip, gzip, gzip": (BODY, "content encoding 'gzip, gzip, gzip'"),
+    "gzip": (gzip.compress(BODY)[:-3], "a gzip body without its end"),
+    "x-gzip": (BODY, "a compressed body that is broken"),
+    "deflate": (zlib.compress(BODY)[:-5], "a deflate body without its end"),
+    "Deflate": (zlib.compress(BODY) + BODY, "something follows the end"),
+    "GZIP": (gzip.compress(b"") * 101 + gzip.compress(BODY), "too many members"),
+}
+
+
+@pytest.mark.parametrize("coding", UNREAD)
+def test_what_cannot_be_decoded_is_refused_in_words(serve: Serve, fetcher: Make, coding: str) -> None:
+    body, said = UNREAD[coding]
+    server = serve(reply(200, body, Content_Encoding=coding))
+    assert said in str(failure(fetcher(server.url)))
     assert len(server.requests) == 1
-    assert fetcher(serve(reply(Content_Encoding="identity")).url)(ASK).status == 200
+
+
+def test_a_status_says_enough_where_its_body_cannot_be_decoded(serve: Serve, fetcher: Make) -> None:
+    assert failure(fetcher(serve(reply(401, BODY, Content_Encoding="br")).url), AccessDenied)
+    assert failure(
+        fetcher(serve(reply(429, BODY, Content_Encoding="br", Retry_After="600")).url), RateLimited
+    )
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "gzip, gzip"])
+def test_a_bomb_is_never_more_than_its_limit(coding: str) -> None:
+    """Neither after decoding, nor between two stages, nor for as long as it is being decoded."""
+    zeros = bytes(20_000_000)
+    pack = zlib.compress if coding == "deflate" else gzip.compress
+    bomb = pack(gzip.compress(zeros)) if "," in coding else pack(zeros)
+    decoder = Decoder(coding, 100_000)
+    tracemalloc.start()
+    with pytest.raises(TooLong):
+        decoder.feed(bomb)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 600_000
+    fits = Decoder(coding, len(zeros))
+    fits.feed(bomb)
+    assert fits.end() == zeros
+
+
+@given(st.binary(max_size=300), st.integers(1, 40), st.sampled_from(["gzip", "deflate", "identity"]))
+def test_in_whatever_pieces_it_comes_a_body_is_the_same(body: bytes, size: int, coding: str) -> None:
+    sent = {"gzip": gzip.compress(body), "deflate": zlib.compress(body), "identity": body}[coding]
+    decoder = Decoder(coding, 300)
+    for at in range(0, len(sent), size):
+        decoder.feed(sent[at : at + size])
+    assert decoder.end() == body
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Request("/porting_orders/" + "x" * 66_000),
+        Request("/porting_orders", (("NextPageToken", "x" * 66_000),)),
+        Request("/porting_orders", (("NextPageToken", "\ud800"),)),
+        Request("/porting_orders/a\nb"),
+        Request("/porting_orders", (), method="GE\nT"),
+    ],
+    ids=["a long id", "a long token", "a lone surrogate", "a line end", "a method that is none"],
+)
+def test_a_request_that_cannot_be_written_is_an_error_of_the_provider(
+    serve: Serve, fetcher: Make, ask: Request
+) -> None:
+    error = failure(fetcher(serve(reply()).url), ProviderError, ask)
+    assert len(str(error)) < 600
+
+
+def test_a_key_that_no_header_can_hold_is_a_mistake_of_the_configuration(serve: Serve, fetcher: Make) -> None:
+    server = serve(reply())
+    with pytest.raises(ConfigError, match="letters that cannot be sent"):
+        fetcher(server.url, key=lambda: "two\nlines")(ASK)
+    assert server.requests == []
 
 
 def test_a_body_ends_at_the_cap(serve: Serve, fetcher: Make) -> None:

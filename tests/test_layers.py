@@ -29,8 +29,9 @@ MAY = {
     "health": "config errors listeners",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
     "deadlines": "",
+    "decoding": "",
     "desk": "errors",
-    "fetch": "config core deadlines errors",
+    "fetch": "config core deadlines decoding errors",
     "store": "config core errors",
     "publish": "config core errors",
     "accounts": "adapter config core credentials errors fetch providers",

@@ -1,11 +1,20 @@
-"""What is kept of any provider's words, whatever its adapter does: secrets masked."""
+"""What is kept of any provider's words, whatever its adapter does: secrets masked, no id that is none, no byte lost."""
 
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from confided import cells
-from foreign import polled
+from foreign import account as foreign_account
+from foreign import answer, polled
+from made import account, page
+
+from aggregator.errors import PageChanged
+from aggregator.sweep import read
 
 SECRET = "PIN 4321 is invalid, account no. 998-1 too"
 
@@ -30,3 +39,98 @@ def test_free_text_is_masked_by_its_path_and_never_by_a_name(tmp_path: Path) -> 
     with closing(sqlite3.connect(tmp_path / "aggregator.db")) as database:
         leaks = [column for column, value in cells(database) if "4321" in value or "998-1" in value]
     assert leaks == []
+
+
+# --- ids ------------------------------------------------------------------------------------------------
+
+LONG = "x" * 201
+
+
+def test_what_an_overlong_id_names_is_set_aside_and_the_rest_is_kept(tmp_path: Path) -> None:
+    orders = [{"Id": LONG, "State": "new"}, {"Id": LONG[1:], "State": "new"}, {"Id": "P-1", "State": "new"}]
+    with polled(tmp_path, {"Ports": orders}) as left:
+        assert [outcome.outcome for outcome in left.outcomes] == ["complete"]
+        ids = left.rows("select provider_order_id from v1_orders order by length(provider_order_id)")
+        assert ids == [("P-1",), (LONG[1:],)]
+        assert left.rows("select ref, error from v1_quarantine") == [
+            (LONG[:200], "order: its id is longer than 200 characters")
+        ]
+
+
+EVENT = {
+    "event_type": "porting_order.split",
+    "created_at": "2026-06-15T10:00:00Z",
+    "payload_status": "completed",
+}
+
+
+@pytest.mark.parametrize("digits", [201, 66_000])
+@pytest.mark.parametrize(
+    ("event", "kept"),
+    [
+        ({"id": "LONG", "porting_order_id": "A"}, 0),
+        ({"id": "1", "porting_order_id": "LONG"}, 0),
+        ({"id": "1", "porting_order_id": "A", "payload": {"from": {"id": "A"}, "to": {"id": "LONG"}}}, 1),
+        ({"id": "1", "porting_order_id": "A", "payload": {"from": {"id": "LONG"}, "to": {"id": "A"}}}, 1),
+        (
+            {
+                "id": "1",
+                "porting_order_id": "A",
+                "event_type": "porting_order.new_comment",
+                "payload": {"comment": {"id": "LONG", "body": "hello", "user_type": "admin"}},
+            },
+            1,
+        ),
+    ],
+    ids=["an event", "its order", "a child", "a parent", "a comment"],
+)
+def test_an_overlong_id_in_an_event_is_never_asked_for(event: dict[str, Any], kept: int, digits: int) -> None:
+    body = json.dumps({"data": [{**EVENT, **event}], "meta": {}}).replace("LONG", "7" * digits)
+    reading = read(account(), page("/porting/events", body))
+    assert len(reading.facts) == kept and reading.skipped
+    assert not [want for want in reading.wants if len(want.id) > 200]
+    assert all(fact.link is None and fact.comment is None for fact in reading.facts)
+
+
+def test_an_overlong_page_token_is_none_and_the_offset_leads_on() -> None:
+    body = {
+        "PortingRequests": [{"PortingNo": f"P-{number}"} for number in range(50)],
+        "TotalCount": 80,
+        "NextPageToken": "x" * 66_000,
+    }
+    asked = page("/Accounts/A/Porting/Status", json.dumps(body))
+    (onward,) = read(account("fonedynamics"), asked).next
+    assert dict(onward.params) == {"Results_Skip": "50"}
+
+
+# --- bytes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"a\tb", "a\tb"),
+        (b"a\x01b", "a\x01b"),
+        (b"a\x00b", "a\ufffdb"),
+        (b"a\nb", "a\nb"),
+        (b"a\xffb", "a\ufffdb"),
+        (b"a\xed\xa0\x80b", "a\ufffd\ufffd\ufffdb"),
+        ("a\u00e4b".encode("latin-1"), "a\ufffdb"),
+    ],
+)
+def test_one_byte_that_does_not_belong_there_costs_no_page(raw: bytes, name: str, tmp_path: Path) -> None:
+    body = (
+        b'{"Ports": [{"Id": "P-1", "State": "new", "Remark": "' + raw + b'"}, {"Id": "P-2", "State": "new"}]}'
+    )
+    with polled(tmp_path, replace(answer({}), body=body)) as left:
+        assert [outcome.outcome for outcome in left.outcomes] == ["complete"]
+        assert len(left.rows("select * from v1_orders")) == 2
+        assert left.rows("select description from v1_orders where provider_order_id = 'P-1'") == [(name,)]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"Ports": [}', b'{"Ports": [\x01]}', b'{"Ports\xff": []}', b"\xff", b"\x00{}"]
+)
+def test_what_is_no_json_then_is_still_refused(body: bytes) -> None:
+    with pytest.raises(PageChanged):
+        read(foreign_account(), replace(answer({}), body=body))

@@ -29,6 +29,7 @@ MAX_DEPTH = 32  # of a page; the deepest published one has eight levels
 MAX_VALUES = 400_000  # of a page: as many as its longest body holds when each takes the room of a real field
 MAX_ITEMS = 10_000  # of a page; the largest that we ask for has 500
 MAX_SKIPPED = 1_000  # so many that cannot be read are no single bad ones
+LONGEST_ID = 200  # characters; no provider's id has more than 40
 NESTED = frozenset({dict, list})
 SCRUBBED = re.compile("[\x00\ud800-\udfff]")
 
@@ -38,7 +39,8 @@ SCRUBBED = re.compile("[\x00\ud800-\udfff]")
 
 def json_object(page: Page) -> dict[str, Any]:
     """The page's body as a JSON object. Refused: other status than 2xx, HTML, lists, cut or deep bodies,
-    `NaN`. NUL and lone surrogates become U+FFFD; a number that no database holds is taken as its text, so that it
+    `NaN`. Bytes that are no UTF-8, NUL and lone surrogates become U+FFFD, raw control characters within a text are
+    let be; a number that no database holds is taken as its text, so that it
     costs at most its own field or item, never the page."""
     if not 200 <= page.status < 300:
         raise PageChanged(f"{page.request.path}: status {page.status}")
@@ -53,12 +55,14 @@ def loads(body: bytes, where: str) -> Any:
     try:
         if len(body) - len(body.translate(None, b",[{")) > MAX_VALUES:
             raise ValueError("too many values")  # small values swell to fifty times their text
-        text = body.decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite)
+        text = body.decode("utf-8-sig", "replace")
+        value = json.loads(
+            text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite, strict=False
+        )
         _shallow(value)
     except (ValueError, RecursionError) as error:
         raise PageChanged(f"{where}: not JSON ({type(error).__name__})") from error
-    if "\\" in text and ("\\u0000" in text or "\\ud" in text or "\\uD" in text):
+    if "\0" in text or ("\\" in text and ("\\u0000" in text or "\\ud" in text or "\\uD" in text)):
         return _scrubbed(value)
     return value
 
@@ -170,7 +174,7 @@ def _object(item: object, name: str) -> dict[str, Any]:
 def _ref(item: object, name: str, keep: KeepTree) -> str:
     ref = item.get(name) if isinstance(item, dict) else None
     if isinstance(ref, str) and ref:
-        return ref[:200]
+        return ref[:LONGEST_ID]
     kept = document(item, keep) if isinstance(item, dict) else _kind(item)
     return blake2b(kept.encode(), digest_size=12).hexdigest()
 
@@ -184,6 +188,11 @@ def get(item: Json, name: str, kind: type[T]) -> T:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or value == "":
         raise PageChanged(f"{name}: {'missing' if value in (None, '') else 'not ' + kind.__name__}")
     return value
+
+
+def is_overlong(id: str) -> bool:
+    """Whether a text is too long to be an id: of an order, an event, a comment, a task, or a page's token."""
+    return len(id) > LONGEST_ID
 
 
 def text(item: Json, name: str) -> str | None:

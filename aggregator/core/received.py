@@ -18,11 +18,13 @@ from aggregator.core.model import (
     Reading,
     ReasonSaid,
     Skipped,
+    Source,
     Status,
     Vocabulary,
     Word,
 )
 from aggregator.core.normalise import NO_MEANING, NO_REASON, SIDE, meaning, reason, status_words
+from aggregator.core.reading import LONGEST_ID, is_overlong
 
 FUTURE: Final = timedelta(days=366)
 """A time further ahead of the provider's clock, and of ours, is a mistake."""
@@ -30,7 +32,47 @@ FUTURE: Final = timedelta(days=366)
 
 def received(reading: Reading, page: Page, words: Words) -> Reading:
     """What a page says, in the form in which it is kept."""
-    return discreet(believed(reading, page), words)
+    return discreet(identified(believed(reading, page)), words)
+
+
+# --- ids ------------------------------------------------------------------------------------------------
+
+
+def identified(reading: Reading) -> Reading:
+    """What a page says, without ids that are none: they would be keys, parts of paths, and asked for again and again.
+    What such an id names is set aside; what merely hangs on it is left out."""
+    if not any(map(_overlong, reading.facts)) and not any(is_overlong(want.id) for want in reading.wants):
+        return reading
+    facts, aside = [], dict[Skipped, None]()
+    for fact in reading.facts:
+        beside: dict[str, Any] = {}
+        for where, id in _overlong(fact):
+            aside[Skipped(id[:LONGEST_ID], f"{where}: its id is longer than {LONGEST_ID} characters")] = None
+            beside[where] = None
+        if "order" in beside or "event" in beside or (beside and fact.source is Source.SNAPSHOT):
+            continue
+        facts.append(replace(fact, **beside) if beside else fact)
+    for want in reading.wants:
+        if is_overlong(want.id):
+            aside.setdefault(
+                Skipped(want.id[:LONGEST_ID], f"{want.part}: longer than {LONGEST_ID} characters")
+            )
+    wants = tuple(want for want in reading.wants if not is_overlong(want.id))
+    return replace(reading, facts=tuple(facts), wants=wants, skipped=(*reading.skipped, *aside))
+
+
+def _overlong(fact: Fact) -> tuple[tuple[str, str], ...]:
+    """What of a fact is named by an id that is none, with the field of the fact that holds it."""
+    ids = {"order": fact.order.id}
+    if fact.announced is not None:
+        ids["event"] = fact.announced.key
+    if fact.comment is not None:
+        ids["comment"] = fact.comment.id
+    if fact.task is not None:
+        ids["task"] = fact.task.id
+    if fact.link is not None:
+        ids["link"] = max(fact.link.parent, fact.link.child, key=len)
+    return tuple((where, id) for where, id in ids.items() if is_overlong(id))
 
 
 # --- times ----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from aggregator.adapter import (
@@ -32,6 +33,7 @@ from aggregator.adapter import (
     get,
     inner,
     instant,
+    is_overlong,
     json_object,
     keep,
     local_date,
@@ -76,7 +78,7 @@ def read(page: Page, options: Options) -> Reading:
     own, body = ours(options), json_object(page)
     if inner(body, "ResponseStatus").get("ErrorCode"):
         raise PageChanged("ResponseStatus.ErrorCode in a good reply")
-    total, token = whole(body, "TotalCount"), text(body, "NextPageToken")
+    total, token = whole(body, "TotalCount"), _token(body)
     # A field without a value is left out; with a total of nothing that may be so of the list.
     items = [] if total == 0 and body.get("PortingRequests") is None else get(body, "PortingRequests", list)
     wanted = asked(page.request)
@@ -99,6 +101,11 @@ def read(page: Page, options: Options) -> Reading:
         more=bool(items) and not reached,
         skipped=skipped,
     )
+
+
+def _token(body: Item) -> str | None:
+    token = text(body, "NextPageToken")
+    return None if token is None or is_overlong(token) else token
 
 
 def _latest(items: list[Any]) -> list[Any]:
@@ -176,6 +183,8 @@ def _history(line: Item, ref: OrderRef, page: Page) -> Iterator[Fact | Skipped]:
             raise PageChanged("Created: missing")
         fdx, carrier = _pair(said, "FdxStatus"), _pair(said, "CarrierPortingStatus")
         key = "|".join((ref.id, number, str(int(at.timestamp())), *(word or "" for word in (*fdx, *carrier))))
+        if is_overlong(key):
+            key = f"{key[:100]}#{blake2b(key.encode(), digest_size=12).hexdigest()}"
         seen[key] = seen.get(key, 0) + 1
         return (_entry(ref, number, at, page, f"{key}|{seen[key]}", fdx, carrier, document(said, HISTORY)),)
 
