@@ -28,7 +28,7 @@ from aggregator.core.account import Account
 from aggregator.core.due import is_due
 from aggregator.core.findings import Mark
 from aggregator.desk import Desk
-from aggregator.errors import ConfigError, Fenced, Stopped, StoreError
+from aggregator.errors import ConfigError, Fenced, Stopped, StoreError, Unusable
 from aggregator.once import Polled, Verdict, poll_once
 from aggregator.systemd import Notifier
 
@@ -231,7 +231,8 @@ class Daemon:
             log.warning("account.fenced", account=account.name, error=str(error))
         except StoreError as error:
             self._rest(account.name)
-            self._tell(Polled(account.name, Verdict.LATER, trouble=str(error)))
+            verdict = Verdict.CONFIG if isinstance(error, Unusable) else Verdict.LATER
+            self._tell(Polled(account.name, verdict, trouble=str(error)))
         except Exception:
             self._rest(account.name)
             log.exception("poll.crashed", account=account.name)

@@ -4,7 +4,8 @@ AggregatorError
 ├── ConfigError             the operator must change something (exit 78); no "log and go on" may swallow it
 ├── Stopped                 we are being stopped: what was under way ends here, and is nobody's fault
 ├── StoreError              the database refused, is locked, or is gone
-│   ├── SchemaError         its schema is not the one this version needs (exit 78)
+│   ├── Unusable            it stays so until somebody changes something: a right, the file (exit 78)
+│   │   └── SchemaError     its schema is not the one this version needs
 │   └── Fenced              another process holds the account; nothing was written
 └── ProviderError
     ├── FetchError          no usable reply; retried a few times, then the sweep ends incomplete
@@ -42,7 +43,11 @@ class StoreError(AggregatorError):
     """The database could not do what was asked; nothing of it was kept."""
 
 
-class SchemaError(StoreError):
+class Unusable(StoreError):
+    """The database cannot be used as it is, and trying again will not help; the message says what will."""
+
+
+class SchemaError(Unusable):
     """The database's schema is older, newer or missing; the message holds the command to type."""
 
 

@@ -255,8 +255,8 @@ def test_a_granted_reader_reads_with_every_read_verb_and_can_do_nothing_else(
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("revoke select on porting.v1_orders from dash_boards")
     code, out, err = run(reader, "orders")
-    assert (code, out) == (75, "")
-    assert "permission denied for view v1_orders" in err
+    assert (code, out) == (78, "")
+    assert "permission denied for view v1_orders" in err and "db grant-reader" in err
 
 
 def test_a_reader_of_a_file_needs_no_grant(run: Run, tmp_path: Path) -> None:

@@ -144,7 +144,9 @@ def test_a_newer_schema_is_refused_with_another_command(
     assert upgrade(old) == ("0002", "0003")
     monkeypatch.undo()
     for refused in (open_store, upgrade):
-        with pytest.raises(SchemaError, match="newer version made it; type: pip install --upgrade"):
+        with pytest.raises(
+            SchemaError, match="newer version made it; in that version's checkout, type: make install"
+        ):
             refused(old)
     assert state(old)[0] == "0003"
 

@@ -153,7 +153,7 @@ def db_backup(
     from aggregator.store import backup
     from aggregator.store import engine as engines
 
-    with setup.reader() as reader:  # there is one, and it is ours
+    with setup.reader(any_schema=True) as reader:  # there is one
         if reader.engine.dialect.name != "sqlite":
             raise ConfigError("a Postgres database is backed up with its own tools: pg_dump")
     config = setup.configuration()

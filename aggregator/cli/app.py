@@ -14,7 +14,7 @@ import typer
 
 from aggregator import __version__
 from aggregator.cli.helping import Program
-from aggregator.errors import ConfigError, FetchError, ProviderError, SchemaError, Stopped, StoreError
+from aggregator.errors import ConfigError, FetchError, ProviderError, Stopped, StoreError, Unusable
 
 OK, BAD_NEWS, USAGE, POSITION, INTERNAL, TRY_LATER, DENIED, CONFIG = 0, 1, 2, 65, 70, 75, 77, 78
 INTERRUPTED = 130  # Typer's word for Ctrl-C
@@ -121,7 +121,7 @@ def run(argv: list[str]) -> int:
         for mistake in error.mistakes:
             say(mistake)
         return CONFIG
-    except SchemaError as error:
+    except Unusable as error:
         say(str(error))
         return CONFIG
     except (StoreError, FetchError, Stopped) as error:

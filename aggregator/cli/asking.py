@@ -13,7 +13,7 @@ from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, INTERNAL, OK, TRY_LATER
 from aggregator.cli.pruning import prune_a_little
 from aggregator.config import AccountConfig
 from aggregator.core.findings import Recorded
-from aggregator.errors import ConfigError, Stopped, StoreError
+from aggregator.errors import ConfigError, Stopped, StoreError, Unusable
 from aggregator.once import Polled, Verdict, held, poll_once
 from aggregator.poll import poll_events
 
@@ -80,6 +80,8 @@ def _poll(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, na
             store.unpause(chosen.name)
         return poll_one(chosen, store, fetch, due)
     except ConfigError as error:
+        return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
+    except Unusable as error:
         return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
     except StoreError as error:
         return Polled(chosen.name, Verdict.LATER, trouble=str(error))

@@ -14,7 +14,7 @@ from aggregator.cli.asking import combined
 from aggregator.config import AccountConfig, Config, database_url
 from aggregator.config.values import host_of, is_loopback
 from aggregator.core.model import Window
-from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, SchemaError, StoreError
+from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, StoreError, Unusable
 from aggregator.sweep import sweep
 
 
@@ -68,7 +68,7 @@ def _database(config: Config) -> tuple[int, str]:
         finally:
             reader.close()
         return OK, f"schema {schema.head()}"
-    except (SchemaError, ConfigError) as error:
+    except (Unusable, ConfigError) as error:
         return CONFIG, str(error)
     except StoreError as error:
         return TRY_LATER, str(error)

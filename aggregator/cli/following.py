@@ -24,7 +24,7 @@ from aggregator.cli.filters import Filters, completed, filtered, one_of
 from aggregator.cli.opening import opened
 from aggregator.cli.reading import DEFAULT_LIMIT, show_rows
 from aggregator.core.diff import EVERY_KIND
-from aggregator.errors import SchemaError, StoreError
+from aggregator.errors import StoreError, Unusable
 
 if TYPE_CHECKING:
     from aggregator.store.queries import Reader
@@ -197,7 +197,7 @@ def _follow(tail: Tail, asked: Filters, from_start: bool) -> int:
                     if left == 0:
                         return OK
                 failures = 0
-            except SchemaError:
+            except Unusable:
                 raise
             except StoreError as error:
                 failures += 1

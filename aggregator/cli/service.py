@@ -15,7 +15,7 @@ from aggregator.cli.app import OK
 from aggregator.cli.checking import exposed
 from aggregator.cli.page import orders_page
 from aggregator.config import Config, database_url
-from aggregator.errors import ConfigError, SchemaError, StoreError
+from aggregator.errors import ConfigError, StoreError, Unusable
 from aggregator.once import Polled
 from aggregator.store import Store, open_store
 from aggregator.systemd import Notifier
@@ -78,12 +78,12 @@ def _health(config: Config) -> Iterator[Callable[[Polled, float], None]]:
 
 def _opened(config: Config, notifier: Notifier) -> Store:
     """The database, as soon as it is there: to end and be started again would not bring it back, and ten times
-    of that would keep a unit down for good. A schema that is not ours ends us."""
+    of that would keep a unit down for good. One that cannot be used as it is ends us."""
     told = None
     while True:
         try:
             return open_store(database_url(config, os.environ), config.database.schema)
-        except SchemaError:
+        except Unusable:
             raise
         except StoreError as error:
             if str(error) != told:

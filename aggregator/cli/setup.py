@@ -71,13 +71,17 @@ def store(config: Config) -> Iterator["Store"]:
 
 
 @contextmanager
-def reader(config: Config | None = None) -> Iterator["Reader"]:
-    """The database to read; no secret of an account is touched."""
+def reader(config: Config | None = None, *, any_schema: bool = False) -> Iterator["Reader"]:
+    """The database to read; no secret of an account is touched. One with another schema than this version's is
+    refused, as far as a reader can see that, unless `any_schema` will do."""
+    from aggregator.store import schema
     from aggregator.store.queries import open_reader
 
     config = config or configuration()
     opened = open_reader(database_url(config, os.environ), config.database.schema)
     try:
+        if not any_schema:
+            schema.explain(opened.engine)
         yield opened
     finally:
         opened.close()

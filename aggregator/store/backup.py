@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from aggregator.errors import StoreError
-from aggregator.store import sqlite
+from aggregator.errors import StoreError, Unusable
+from aggregator.store import failures, sqlite
 
 BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite calls the files of one database, after its name."""
@@ -67,7 +67,9 @@ def copy(engine: Engine, target: Path, *, force: bool = False) -> None:
         if unfinished is not None:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
-        raise StoreError(f"database: no copy could be made at {target}: {error}") from error
+        what = f"database: no copy could be made at {target}: {error}"
+        remedy = failures.of_file(error) if isinstance(error, sqlite3.Error) else None
+        raise (Unusable(f"{what}: {remedy}") if remedy else StoreError(what)) from error
 
 
 def _keep_name(folder: Path) -> None:

@@ -16,24 +16,17 @@ from sqlalchemy import (
     Engine,
     NullPool,
     create_engine,
+    event,
     make_url,
     text,
 )
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
-from aggregator.errors import ConfigError, StoreError
-from aggregator.store import sqlite
+from aggregator.errors import ConfigError, StoreError, Unusable
+from aggregator.store import failures, postgres, sqlite
 
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
-UNANSWERED: dict[str, int] = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 15_000,
-}
-"""A Postgres whose host is gone without a word is given up after so long; by itself TCP waits for hours."""
-_LOCK = text("select pg_advisory_xact_lock(:key)")
+_LOCK = text("select pg_advisory_xact_lock(:key), current_schema(), current_setting('search_path')")
 VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value beyond the database's limits
 
 
@@ -61,15 +54,14 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
     if address.get_backend_name() == "sqlite":
         return _sqlite(address.database or "", read_only)
     address = address.set(drivername="postgresql+psycopg")
-    options = f"-c search_path={schema} -c timezone=UTC"
-    if read_only:
-        options += " -c default_transaction_read_only=on"
     engine = create_engine(
         address,
-        connect_args={"options": options, **UNANSWERED},
+        connect_args=postgres.arguments(schema, read_only),
         pool_pre_ping=True,
+        isolation_level="READ COMMITTED",  # a writer that waited for its turn must see what the one before it did
         hide_parameters=True,  # else an error's traceback shows the values of a row
     )
+    event.listen(engine, "connect", lambda connection, _: postgres.checked(connection, schema))
     return engine.execution_options(schema_name=schema)
 
 
@@ -86,13 +78,32 @@ def _sqlite(path: str, read_only: bool) -> Engine:
 @contextmanager
 def writing(engine: Engine, lock: int = WRITER_LOCK) -> Iterator[Connection]:
     """One transaction of a writer. Writers follow one another, so ids and `seq` are drawn in commit order."""
-    with translated(), engine.connect() as tx:
+    with translated(), _reconnecting(engine), engine.connect() as tx:
         if tx.dialect.name == "sqlite":
             tx.info[sqlite.BEGIN] = "BEGIN IMMEDIATE"
         with tx.begin():
             if tx.dialect.name == "postgresql":
-                tx.execute(_LOCK, {"key": lock})
+                _, found, path = tx.execute(_LOCK, {"key": lock}).one()
+                require_schema(tx, found, path)
             yield tx
+
+
+@contextmanager
+def _reconnecting(engine: Engine) -> Iterator[None]:
+    """After a session that could not write, the next one is a new one: the address may lead elsewhere by now."""
+    try:
+        yield
+    except DBAPIError as error:
+        if (getattr(error.orig, "sqlstate", None) or "").startswith(postgres.GONE):
+            engine.dispose()
+        raise
+
+
+def require_schema(tx: Connection, found: str | None, path: str) -> None:
+    """Raise Unusable where a transaction on Postgres would not write into our schema."""
+    ours = tx.get_execution_options()["schema_name"]
+    if not postgres.is_ours(found, path, ours):
+        raise Unusable(postgres.elsewhere(found or path, ours))
 
 
 @contextmanager
@@ -103,6 +114,8 @@ def translated() -> Iterator[None]:
     except DBAPIError as error:
         what = f"database: {str(error.orig).splitlines()[0] if error.orig else error.code}"
         sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        if (remedy := failures.remedy(error)) is not None:
+            raise Unusable(f"{what}: {remedy}") from error
         bad = isinstance(error, DataError | IntegrityError) or sqlstate.startswith(VALUES)
         raise (Unstorable if bad else StoreError)(what) from error
     except StatementError as error:

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel
 
-from aggregator.errors import ConfigError, StoreError
+from aggregator.errors import ConfigError, SchemaError, Unusable
 from aggregator.store import tables, views
 from aggregator.store.engine import translated
+from aggregator.store.failures import UPGRADE
 
 MAKE_ROLE = "create role {role} login nosuperuser nocreatedb nocreaterole"
 READER = (
@@ -57,22 +58,22 @@ def grant_reader(engine: Engine, role: str) -> bool:
         raise ConfigError("roles are for Postgres; a SQLite file can be read by whoever is in its group")
     with translated(), engine.begin() as tx:
         if tx.execute(text("select current_schema()")).scalar() is None:
-            raise StoreError("the database has no schema yet; type: porting-aggregator db upgrade")
+            raise SchemaError(f"the database has no schema yet; type: {UPGRADE}")
         known = tx.execute(text("select 1 from pg_roles where rolname = :role"), {"role": role}).scalar()
         if known and tx.execute(WRITES, {"role": role}).scalar():
-            raise StoreError(f"{role} writes here, as the daemon or an owner does; name another role")
+            raise Unusable(f"{role} writes here, as the daemon or an owner does; name another role")
         try:
             _run(tx, READER if known else (MAKE_ROLE, *READER), role)
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", None) != FORBIDDEN:
                 raise
-            raise StoreError(
+            raise Unusable(
                 f"{str(error.orig).splitlines()[0]}: making a reader needs a role that owns the database and "
                 "may create roles ([database] owner_url)"
             ) from error
         # What a role may do also comes from the roles it belongs to, and from being a superuser.
         if left := tx.execute(STILL_MAY, {"role": role}).scalars().all():
-            raise StoreError(
+            raise Unusable(
                 f"{role} cannot be a mere reader, it would still have: {', '.join(left)} "
                 "(is it a member of another role?)"
             )
