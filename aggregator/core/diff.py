@@ -51,6 +51,7 @@ KINDS = {
     "requirements_status": "requirements_changed",
     "requirements_met": "requirements_changed",
     "activation_job_status": "activation_changed",
+    "foc_state": "date_changed",
     "parent_order_id": "order_linked",
 }
 """The kind of change by column; every other column makes `attribute_changed`, but see `_kind`."""

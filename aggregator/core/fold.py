@@ -10,7 +10,17 @@ from dataclasses import fields
 from operator import itemgetter
 from typing import Any
 
-from aggregator.core.model import NOT_TOLD, Carriers, Dates, Fact, NumberSaid, References, Source, Whole
+from aggregator.core.model import (
+    NOT_TOLD,
+    Carriers,
+    Dates,
+    Fact,
+    NumberSaid,
+    References,
+    Source,
+    Terms,
+    Whole,
+)
 from aggregator.core.rollup import derive
 from aggregator.core.standing import NumberTold, Stamp, Standing, Told, Trail
 
@@ -18,10 +28,18 @@ ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "task", "
 NUMBER_TRAILS = frozenset({"status", "requirement"})
 """The facets whose history counts: what follows from them is computed from all that was ever said."""
 
-_PLAIN = ("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "task")
+_PLAIN = (
+    *("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "missing"),
+    "task",
+)
 _GROUPS = tuple(
     (group, tuple(column.name for column in fields(kind)))
-    for group, kind in (("dates", Dates), ("carriers", Carriers), ("references", References))
+    for group, kind in (
+        ("dates", Dates),
+        ("carriers", Carriers),
+        ("references", References),
+        ("terms", Terms),
+    )
 )
 _NUMBER = ("status", "activation", "messaging", "carrier_status", "requirement", "portability")
 _place = itemgetter(0)

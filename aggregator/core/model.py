@@ -302,6 +302,18 @@ class References:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What was ordered: all of an account's numbers or some (`port_type`: `full`, `partial`), what becomes of
+    those that stay (`remaining_numbers`), what kind the numbers are, and whether the order may port fast. The
+    first three are the provider's words."""
+
+    port_type: str | NotTold | None = NOT_TOLD
+    remaining_numbers: str | NotTold | None = NOT_TOLD
+    number_type: str | NotTold | None = NOT_TOLD
+    fast_port: bool | NotTold | None = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
 class NumberSaid:
     """One telephone number as a fact speaks of it. A `status` that is not told means: a copy of the order's.
     `key` and `e164` are filled by `normalise`; an adapter may give as `key` a form with a `+`."""
@@ -390,7 +402,8 @@ class Fact:
     `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
     of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
     look; `announced` is the event of an event. `absent`: it says so of an order that complete lists lacked before.
-    `asked`: it shows the order as being cancelled because we asked.
+    `asked`: it shows the order as being cancelled because we asked. `missing`: what the provider requires of us
+    and has not got, in its words.
     """
 
     order: OrderRef
@@ -406,12 +419,14 @@ class Fact:
     dates: Dates | None = None
     carriers: Carriers | None = None
     references: References | None = None
+    terms: Terms | None = None
     messaging: Word | None = None
     activation: Word | None = None
     steps: tuple[str, ...] | None = None
     numbers: Partial | Whole | None = None
     numbers_total: int | None = None
     requirements_met: bool | None = None
+    missing: tuple[str, ...] | None = None
     task: Task | None = None
     comment: Comment | None = None
     link: Link | None = None

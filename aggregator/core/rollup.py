@@ -69,7 +69,6 @@ def _order(
     messaging = word.meaning if word else None
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
-    requirements_met: bool | None = said.get("requirements_met")
     activation: Word | None = said.get("activation")
     firm = confirmed is not None and (state is State.SCHEDULED or state in MOVED)
     return Order(
@@ -84,7 +83,7 @@ def _order(
         mapping_basis=status.meaning.basis if status.meaning else Basis.NONE,
         waiting_on=waiting.on,
         waiting_since=since if runs and waiting.since == runs[-1].first[0] else waiting.since,
-        why=why(ref.direction, state, status, waiting, requirements_met is False),
+        why=why(ref.direction, state, status, waiting, _unmet(said)),
         reasons=_codes(status),
         is_open=state not in TERMINAL and deleted_at is None,
         requested_foc_on=requested.on if requested else None,
@@ -112,7 +111,7 @@ def _order(
         state_since=since,
         deleted_at=deleted_at,
         deletion_basis=deletion_basis,
-        requirements_met=requirements_met,
+        requirements_met=said.get("requirements_met"),
         activation_job_status=_job(told),
         activation_state=activation.meaning if activation else None,
         port_type=said.get("port_type"),
@@ -128,6 +127,11 @@ def _foc_state(requested: Moment | None, confirmed: Moment | None, firm: bool) -
     if confirmed is not None:
         return "firm" if firm else "proposed"
     return "requested" if requested is not None else "none"
+
+
+def _unmet(said: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """What the provider says that it lacks; empty where it does not say what, None where it lacks nothing."""
+    return said.get("missing") or () if said.get("requirements_met") is False else None
 
 
 def _codes(status: Status) -> tuple[str, ...]:

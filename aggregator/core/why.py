@@ -38,6 +38,8 @@ REASON_WORDS = {
     "other": "other reason",
 }
 
+MOST_NAMED = 5  # requirements in one sentence
+
 _STATES = {
     State.DRAFT: "finish and submit the draft",
     State.ACTION_NEEDED: "an act of ours is needed",
@@ -48,9 +50,11 @@ _STATES = {
 }
 
 
-def why(direction: Direction, state: State, status: Status, waiting: Waiting, unmet: bool) -> str | None:
+def why(
+    direction: Direction, state: State, status: Status, waiting: Waiting, unmet: tuple[str, ...] | None
+) -> str | None:
     """The step, requirement or task that waits for us, the reason with its raw text, else the decision or the
-    unknown word; None where nothing waits for us. `unmet`: the provider says that documents are missing."""
+    unknown word; None where nothing waits for us. `unmet`: what the provider lacks."""
     if waiting.on not in (WaitingOn.US, WaitingOn.UNKNOWN):
         return None
     if state is not State.UNKNOWN and (waiting.needs or waiting.tasks):
@@ -58,7 +62,17 @@ def why(direction: Direction, state: State, status: Status, waiting: Waiting, un
         refused = status.reasons if state is State.EXCEPTION else ()
         return "; ".join((*map(task_words, waiting.tasks), *needed, *map(reason_words, refused)))
     said = _said(direction, state, status)
-    return f"{said}; required documents are missing" if unmet else said
+    return said if unmet is None else f"{said}; {unmet_words(unmet)}"
+
+
+def unmet_words(unmet: tuple[str, ...]) -> str:
+    """That requirements are not met, and which, where the provider names them.
+
+    >>> unmet_words(("document 59b0762a", "textual"))
+    'required documents are missing: document 59b0762a, textual'
+    """
+    few = (*unmet[:MOST_NAMED], *([f"{len(unmet) - MOST_NAMED} more"] if len(unmet) > MOST_NAMED else []))
+    return "required documents are missing" + (f": {', '.join(few)}" if few else "")
 
 
 def _said(direction: Direction, state: State, status: Status) -> str:

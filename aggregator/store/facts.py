@@ -27,6 +27,7 @@ from aggregator.core.model import (
     Source,
     Status,
     Task,
+    Terms,
     Vocabulary,
     Whole,
     Word,
@@ -35,6 +36,7 @@ from aggregator.core.normalise import SIDE, meanings
 
 Said = dict[str, Any]
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_TERMS = ("port_type", "remaining_numbers", "number_type", "fast_port")
 _REFERENCES = ("customer", "customer_group", "description", "support_key", "group_key", "sub_account")
 
 
@@ -59,6 +61,10 @@ def encoded(fact: Fact) -> str:
         said["references"] = {
             name: value for name in _REFERENCES if (value := getattr(fact.references, name)) is not NOT_TOLD
         }
+    if fact.terms:
+        said["terms"] = {
+            name: value for name in _TERMS if (value := getattr(fact.terms, name)) is not NOT_TOLD
+        }
     if fact.messaging:
         said["messaging"] = fact.messaging.raw
     if fact.activation:
@@ -76,7 +82,7 @@ def encoded(fact: Fact) -> str:
     for name in ("documents_changed", "absent", "asked"):
         if getattr(fact, name):
             said[name] = True
-    for name in ("steps", "numbers_total", "requirements_met", "deleted"):
+    for name in ("steps", "numbers_total", "requirements_met", "missing", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
     return _compact(said)
@@ -175,9 +181,11 @@ _AGAIN: dict[str, Callable[[Any], Any]] = {
     "dates": _dates_again,
     "carriers": _carriers_again,
     "references": lambda said: References(**said),
+    "terms": lambda said: Terms(**said),
     "messaging": Word,
     "activation": Word,
     "steps": tuple,
+    "missing": tuple,
     "numbers": _numbers_again,
     "task": _task_again,
     "comment": _comment_again,

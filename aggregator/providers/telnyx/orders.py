@@ -29,6 +29,7 @@ from aggregator.adapter import (
     References,
     Skipped,
     Status,
+    Terms,
     Want,
     Whole,
     Word,
@@ -51,7 +52,7 @@ Item = dict[str, Any]
 EMBEDDED = 50  # an order embeds at most so many of its numbers
 
 # Left out on purpose: end_user (names, account number, PIN, tax id, address), documents, webhook_url,
-# user ids, feedback.
+# user ids, feedback, the billing number, and what was given for a requirement.
 PORT_IN = keep(
     "id",
     "status.value",
@@ -74,6 +75,9 @@ PORT_IN = keep(
     "messaging.messaging_port_status",
     "messaging.messaging_port_completed",
     "misc.type",
+    "misc.remaining_numbers_action",
+    "requirements.field_type",
+    "requirements.requirement_type_id",
     "requirements_met",
     "created_at",
     "updated_at",
@@ -135,8 +139,8 @@ def _said(
 def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said | Skipped]:
     id = get(item, "id", str)
     settings, status = inner(item, "activation_settings"), inner(item, "status")
-    activation = text(settings, "activation_status")
     messaging = text(inner(item, "messaging"), "messaging_port_status")
+    missing = _missing(item)
     given, unread = sift(
         entries(status, "details"), lambda it: (reason(it),), "code", DETAIL, f"{id}/details"
     )
@@ -145,7 +149,7 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
         page,
         OrderRef(Direction.PORT_IN, id),
         updated_at=instant(item, "updated_at"),
-        kept=document(item, PORT_IN),
+        kept=document(item if missing is None else {**item, "requirements": missing}, PORT_IN),
         status=Status(text(status, "value"), given),
         dates=Dates(
             requested=_date(settings, "foc_datetime_requested", options),
@@ -160,11 +164,13 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
             support_key=told(item, "support_key"),
             group_key=told(item, "parent_support_key"),
         ),
+        terms=_terms(item, settings),
         messaging=Word(messaging) if messaging else None,
-        activation=Word(activation) if activation else None,
+        activation=Word(text(settings, "activation_status")) if "activation_status" in settings else None,
         steps=_steps(item),
         numbers_total=whole(item, "porting_phone_numbers_count"),
         requirements_met=met if isinstance(met := item.get("requirements_met"), bool) else None,
+        missing=None if missing is None else tuple(sorted(map(_requirement, missing))),
     )
     yield from _with_numbers(order, item, page)
 
@@ -261,6 +267,42 @@ def _steps(item: Item) -> tuple[str, ...] | None:
     if "additional_steps" not in item:
         return None
     return tuple(step for step in entries(item, "additional_steps") if isinstance(step, str))
+
+
+def _terms(item: Item, settings: Item) -> Terms:
+    """What was ordered; `misc` as a whole may be null, which is "there is none"."""
+    misc = item.get("misc", NOT_TOLD)
+    if misc is None:
+        misc = {"type": None, "remaining_numbers_action": None}
+    elif not isinstance(misc, dict):
+        misc = {}
+    fast = settings.get("fast_port_eligible", NOT_TOLD)
+    return Terms(
+        port_type=_word(misc, "type"),
+        remaining_numbers=_word(misc, "remaining_numbers_action"),
+        number_type=_word(item, "phone_number_type"),
+        fast_port=fast if fast is None or isinstance(fast, bool) else NOT_TOLD,
+    )
+
+
+def _word(item: Item, name: str) -> str | NotTold | None:
+    """A word beside the order's course: one that is no text says nothing."""
+    said = item.get(name, NOT_TOLD)
+    return said or None if said is None or isinstance(said, str) else NOT_TOLD
+
+
+def _missing(item: Item) -> list[Item] | None:
+    """The requirements for which nothing was given; those that were met are not kept. None: not told."""
+    if "requirements" not in item:
+        return None
+    lines = [line for line in entries(item, "requirements") if isinstance(line, dict)]
+    return [line for line in lines if line.get("field_value") in (None, "")]
+
+
+def _requirement(line: Item) -> str:
+    """A requirement by its kind and the id of its type, which is what Telnyx names it by."""
+    kind, id = line.get("field_type"), line.get("requirement_type_id")
+    return " ".join(word for word in (kind, id) if isinstance(word, str) and word) or "unnamed"
 
 
 def reason(detail: Item) -> ReasonSaid:
