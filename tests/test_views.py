@@ -32,6 +32,7 @@ from aggregator.core.model import (
     State,
     Status,
     Task,
+    Terms,
     Vocabulary,
     Whole,
     Word,
@@ -47,10 +48,13 @@ VIEWS = {
     "numbers_ended_unported numbers_active rollup_state is_mixed disagreement parent_order_id submission_cycle "
     "foc_changes created_at submitted_at first_scheduled_at ended_at end_cause state_since first_seen_at "
     "last_changed_at last_read_ok_at last_seq deadline_at deadline_kind deleted_at deletion_basis is_stuck "
-    "stuck_since requirements_met activation_job_status",
+    "stuck_since requirements_met activation_job_status activation_state port_type remaining_numbers number_type "
+    "fast_port foc_state pon",
     "v1_waiting": "order_id provider account direction provider_order_id support_key customer_reference state "
     "raw_status why waiting_since numbers_total losing_carrier confirmed_foc_on deadline_at deadline_kind urgency "
-    "is_stuck stuck_since",
+    "is_stuck stuck_since foc_is_firm gaining_carrier losing_carrier_spid first_number numbers_text "
+    "customer_before foc_state pon",
+    "v1_groups": "group_key provider account orders numbers state worst next_foc_on",
     "v1_numbers": "order_id account provider number_key e164 raw_number state raw_status mapping_basis "
     "activation_state messaging_state carrier_status_raw state_since added_at ported_at removed_at is_current last_seq "
     "portability_status requirements_status carrier_status",
@@ -84,6 +88,7 @@ BOOLEANS = [
     "initial",
     "configured",
     "stale",
+    "fast_port",
 ]
 INTEGERS = [
     "urgency",
@@ -100,6 +105,7 @@ INTEGERS = [
     "batch",
     "consecutive_failures",
     "orders",
+    "numbers",
     "count",
     "floor",
     "newest_seq",
@@ -129,6 +135,8 @@ def full(acme: Desk) -> None:
         carriers=Carriers(Carrier("Unreal Telecom", "1234"), Carrier("Real Telecom", "4321")),
         messaging=Word("activating"),
         requirements_met=False,
+        activation=Word("Active"),
+        terms=Terms("partial", "keep", "local", False),
         task=Task("job-1", Vocabulary.ACTIVATION_JOB, Word("created")),
     )
     moved = event(-88, "submitted")
@@ -145,7 +153,7 @@ def full(acme: Desk) -> None:
         skipped=(Skipped("odd", "status: missing"), Skipped("order-1", "status: missing")),
     )
     leaving: dict[str, Any] = {
-        "references": References("Acme", support_key="sr_2"),
+        "references": References("Acme", support_key="sr_2", pon="PON-1"),
         "dates": first.dates,
         "carriers": first.carriers,
         "numbers": first.numbers,
@@ -159,6 +167,12 @@ def full(acme: Desk) -> None:
     early = Whole((NumberSaid(NUMBER, Status("submitted")),))
     acme.record(replace(look(-30, "ported", order="order-5"), numbers=early))
     acme.record(replace(event(-30, "exception", order="order-6"), as_of=LONG_AGO))
+    ahead = Dates(confirmed=Moment(date(2201, 7, 1)))
+    acme.record(
+        event(
+            -29, "foc-date-confirmed", order="order-7", references=References(group_key="sr_0"), dates=ahead
+        )
+    )
     acme.store.pause(acme.lease, "the provider refused the key", NOW)
 
 
@@ -259,7 +273,9 @@ def test_waiting_are_the_open_orders_that_wait_for_us_and_those_that_ended_a_sho
     waiting = {row["provider_order_id"]: row for row in acme.rows("select * from v1_waiting")}
     assert needs == set(waiting) == {"open", "unknown", "given back"}
     for name, row in waiting.items():
-        assert row == {column: rows[name][column] for column in VIEWS["v1_waiting"].split()}
+        own = {column: row.pop(column) for column in ("first_number", "numbers_text", "customer_before")}
+        assert own == dict.fromkeys(own), "no number is known of any"
+        assert row == {column: rows[name][column] for column in row}
     assert {name: row["display_group"] for name, row in rows.items()} == {
         "open": "waiting_for_us",
         "carrier": "in_progress",

@@ -45,6 +45,7 @@ KINDS = {
     "support_key": "reference_changed",
     "group_key": "reference_changed",
     "sub_account": "reference_changed",
+    "pon": "reference_changed",
     "messaging_state": "messaging_changed",
     "activation_state": "activation_changed",
     "carrier_status_raw": "raw_status_changed",

@@ -291,7 +291,8 @@ class Carriers:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """The names under which the customer, the provider's support and the provider's grouping know an order."""
+    """The names under which the customer, the provider's support and the provider's grouping know an order; `pon`
+    is the gaining carrier's purchase order number, which its people quote."""
 
     customer: str | NotTold | None = NOT_TOLD
     customer_group: str | NotTold | None = NOT_TOLD
@@ -299,6 +300,7 @@ class References:
     support_key: str | NotTold | None = NOT_TOLD
     group_key: str | NotTold | None = NOT_TOLD
     sub_account: str | NotTold | None = NOT_TOLD
+    pon: str | NotTold | None = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,7 @@ def _order(
         number_type=said.get("number_type"),
         fast_port=said.get("fast_port"),
         foc_state=_foc_state(requested, confirmed, firm),
+        pon=said.get("pon"),
     )
 
 

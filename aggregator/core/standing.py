@@ -75,6 +75,7 @@ class Order(NamedTuple):
     number_type: str | None = None
     fast_port: bool | None = None
     foc_state: str = "none"
+    pon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ _OPEN_FIRST = (
     _S.WITH_CARRIER,
     _S.SCHEDULED,
 )
+ROLLED_UP = (*_OPEN_FIRST, _S.PARTIALLY_PORTED, _S.REJECTED, _S.REVERTED, _S.CANCELLED, _S.PORTED)
+"""All states in the order in which they decide a roll-up, first match; but where all ended and some of them are
+ported, the whole is `partially_ported`."""
 
 
 def state_of(status: Status) -> State:

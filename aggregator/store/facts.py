@@ -37,7 +37,7 @@ from aggregator.core.normalise import SIDE, meanings
 Said = dict[str, Any]
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _TERMS = ("port_type", "remaining_numbers", "number_type", "fast_port")
-_REFERENCES = ("customer", "customer_group", "description", "support_key", "group_key", "sub_account")
+_REFERENCES = ("customer", "customer_group", "description", "support_key", "group_key", "sub_account", "pon")
 
 
 def encoded(fact: Fact) -> str:

@@ -33,6 +33,7 @@ BOOLEANS = frozenset(
         "payload_complete",
         "configured",
         "stale",
+        "fast_port",
     ]
 )
 JSON_COLUMNS = frozenset({"reasons", "payload"})
@@ -67,6 +68,7 @@ VIEWS = {
         "waiting_since",
         "account provider direction state customer_reference",
     ),
+    "groups": _view("groups", "account, group_key", None, "account provider group_key state", "account"),
     "orders": _view(
         "orders",
         "is_open desc, last_changed_at desc, order_id",

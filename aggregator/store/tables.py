@@ -196,6 +196,7 @@ class OrderRow(SQLModel, table=True):
     number_type: str | None = None
     fast_port: bool | None = None
     foc_state: str = "none"
+    pon: str | None = None
     first_seen_at: datetime
     last_changed_at: datetime
     last_read_at: datetime | None = None

@@ -6,11 +6,16 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
+from aggregator.core.states import ROLLED_UP
+
 VERSION_TABLE = "schema_version"
 SOURCE = Path(__file__).with_name("views.sql")
 _WORD = re.compile(r"@(\w+)\(")
 
+_STATES = [(f"'{state}'", str(rank)) for rank, state in enumerate(ROLLED_UP, 1)]
 _BOTH = {
+    "rank": " ".join(("case {0}", *(f"when {state} then {rank}" for state, rank in _STATES), "end")),
+    "ranked": " ".join(("case {0}", *(f"when {rank} then {state}" for state, rank in _STATES), "end")),
     "step": "case when {0} is null then {1} else {0} || ' → ' || coalesce({1}, '') end",
     "moved": "case when {0}.kind in ('order_seen', 'number_added') or {0}.kind = 'number_removed' and "
     "{0}.field = '' then null else case when {0}.field = '' then '' else {0}.field || ': ' end || "

@@ -1,5 +1,6 @@
 -- The read-only contract. Columns are never removed or re-typed; new ones come at the end.
--- @json, @ago, @later, @no differ between the databases, @step and @moved are said once: see views.py.
+-- @json, @ago, @later, @no differ between the databases, @step, @moved, @rank and @ranked are said once: see
+-- views.py.
 
 create view v1_feed_identity as
 select feed_id, floor, newest_seq from feed_identity;
@@ -46,15 +47,64 @@ select
   o.last_changed_at, @later(o.last_read_at, o.covered_at) as last_read_ok_at, o.last_seq, o.deadline_at,
   o.deadline_kind, o.deleted_at, o.deletion_basis,
   o.is_stuck, case when o.is_stuck then o.stuck_at end as stuck_since, o.requirements_met,
-  o.activation_job_status
+  o.activation_job_status, o.activation_state, o.port_type, o.remaining_numbers, o.number_type, o.fast_port,
+  o.foc_state, o.pon
 from judged o;
 
 create view v1_waiting as
 select v.order_id, v.provider, v.account, v.direction, v.provider_order_id, v.support_key, v.customer_reference,
   v.state, v.raw_status, v.why, v.waiting_since, v.numbers_total, v.losing_carrier, v.confirmed_foc_on,
-  v.deadline_at, v.deadline_kind, v.urgency, v.is_stuck, v.stuck_since
+  v.deadline_at, v.deadline_kind, v.urgency, v.is_stuck, v.stuck_since,
+  v.foc_is_firm, v.gaining_carrier, v.losing_carrier_spid, n.number_key as first_number,
+  n.number_key || case when v.numbers_total > 1 then ' (+' || (v.numbers_total - 1) || ' more)' else '' end
+    as numbers_text,
+  case when v.direction = 'port_out' then
+    (select b.customer_reference
+    from port_number leaving join port_number came on came.number_key = leaving.number_key
+      join port_order b on b.id = came.order_pk
+    where leaving.order_pk = o.id and leaving.is_current
+      and b.direction = 'port_in' and b.customer_reference is not null
+      and coalesce(b.created_at, b.ported_at, b.state_since, b.first_seen_at)
+        <= coalesce(o.created_at, o.state_since, o.first_seen_at)
+    order by case when b.ported_at is null then 1 else 0 end, b.ported_at desc, b.first_seen_at desc, b.id desc
+    limit 1) end as customer_before,
+  v.foc_state, v.pon
 from port_order o join account a on a.id = o.account_id join v1_orders v on v.order_id = o.order_id
+  left join port_number n on n.order_pk = o.id and n.number_key =
+    (select min(m.number_key) from port_number m where m.order_pk = o.id and m.is_current)
 where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_us;
+
+-- The orders that the provider keeps together, or that came out of one another, each with the key of its group.
+-- (An order that may have none is looked for through those that have a parent, which are few.)
+-- @rank and @ranked say in which order states roll up; of the most urgent orders the lowest rank is the worst.
+create view v1_groups as
+with member as (
+  select o.order_id, o.group_key, o.foc_ends_at from port_order o where o.group_key is not null
+  union all
+  select o.order_id, coalesce(p.group_key, o.parent_order_id), o.foc_ends_at
+  from port_order o left join port_order p on p.order_id = o.parent_order_id
+  where o.parent_order_id is not null and coalesce(o.group_key, '') = ''
+  union all
+  select distinct o.order_id, o.order_id, o.foc_ends_at
+  from port_order child join port_order o on o.order_id = child.parent_order_id
+  where child.parent_order_id is not null and coalesce(child.group_key, o.group_key, '') = ''
+),
+ranked as (
+  select m.group_key, v.provider, v.account, v.numbers_total, v.urgency, @rank(v.state) as place,
+    case when v.is_open and m.foc_ends_at > @ago(0) then v.confirmed_foc_on end as to_come
+  from member m join v1_orders v on v.order_id = m.order_id
+  where v.deleted_at is null
+),
+rolled as (
+  select group_key, provider, account, count(*) as orders, sum(numbers_total) as numbers, min(to_come) as next_foc_on,
+    min(place) as lowest, max(place) as highest, min(coalesce(urgency, 9) * 100 + place) as pressing
+  from ranked group by group_key, provider, account
+)
+select group_key, provider, account, orders, numbers,
+  case when lowest < @rank('ported') and lowest > @rank('scheduled') and highest = @rank('ported')
+    then 'partially_ported' else @ranked(lowest) end as state,
+  @ranked(pressing - pressing / 100 * 100) as worst, next_foc_on
+from rolled;
 
 create view v1_numbers as
 select o.order_id, a.name as account, a.provider, n.number_key, n.e164, n.raw_number, n.state, n.raw_status,

@@ -229,7 +229,9 @@ def _port_out(item: Item, page: Page, options: Options) -> Iterator[envelope.Sai
             created=instant(item, "created_at") or instant(item, "inserted_at") or NOT_TOLD,
         ),
         carriers=Carriers(losing=Carrier(text(item, "current_carrier") or "Telnyx"), gaining=gaining(item)),
-        references=References(description=_pon(item), support_key=told(item, "support_key")),
+        references=References(
+            description=_pon(item), support_key=told(item, "support_key"), pon=told(item, "pon")
+        ),
     )
     lines = entries(item, "phone_numbers")
     numbers = tuple(international(raw) for raw in lines if isinstance(raw, str) and raw)

@@ -19,7 +19,7 @@ def upgrade() -> None:
 
 
 def _orders() -> None:
-    for name in ("activation_state", "port_type", "remaining_numbers", "number_type"):
+    for name in ("activation_state", "port_type", "remaining_numbers", "number_type", "pon"):
         op.add_column("port_order", sa.Column(name, AutoString(), nullable=True))
     op.add_column("port_order", sa.Column("fast_port", sa.Boolean(), nullable=True))
     foc: sa.Column[str] = sa.Column("foc_state", AutoString(), nullable=False, server_default="none")
