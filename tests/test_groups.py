@@ -160,9 +160,7 @@ def test_a_date_counts_until_its_day_is_over_where_the_account_is(acme: Desk) ->
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(st.lists(st.sampled_from(State), min_size=1, max_size=5), min_size=1, max_size=6), st.randoms()
-)
+@given(st.lists(st.lists(st.sampled_from(State), min_size=1, max_size=5), min_size=1, max_size=6))
 def test_a_group_rolls_up_as_an_orders_numbers_do(acme: Desk, lives: list[list[State]]) -> None:
     """Against the same rule in Python, whatever states the orders have."""
     name = next(NAMES)
