@@ -1,6 +1,6 @@
 """The daemon: APScheduler ticks, `core/due.py` says what is due, worker threads poll, signals are obeyed.
 
-    tick → agenda (from the database) → due → poll in a worker thread → told once when it fails, once when it recovers
+    tick → agenda (from the database) → due → a worker is free → poll in its thread → told once when it fails or recovers
 
 Nothing here remembers when a feed was polled: a restart forgets nothing and catches up nothing twice. The
 scheduler goes by the wall clock and can die silently, so a supervisor that goes by the monotonic clock wakes
@@ -11,9 +11,11 @@ import asyncio
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,13 +24,14 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from aggregator import accounts, publish
+from aggregator import accounts, logs, publish
 from aggregator.config import Config
 from aggregator.core.account import Account
 from aggregator.core.due import is_due
 from aggregator.core.findings import Mark
 from aggregator.desk import Desk
-from aggregator.errors import ConfigError, Fenced, Stopped, StoreError, Unusable
+from aggregator.errors import ConfigError, Fenced, HostSilent, Stopped, StoreError, Unusable
+from aggregator.hosts import Hosts, Place, Waiting, next_ones, place
 from aggregator.once import Polled, Verdict, poll_once
 from aggregator.systemd import Notifier
 
@@ -56,7 +59,7 @@ class Limits:
     probe_s: float = 15.0  # a database that neither answers nor fails for so long hangs
     grace_s: float = 4.0  # polls may end by themselves for so long after SIGTERM
     closing_s: float = 3.0  # and for so long once their connections are closed
-    workers: int = 16
+    workers: int = 16  # polls at a time
 
 
 LIMITS = Limits()
@@ -83,8 +86,12 @@ class Daemon:
         self.accounts: dict[str, Account] = {}
         self.fetchers: dict[str, Fetcher] = {}
         self.leases: dict[str, Lease] = {}
+        self.places: dict[str, Place] = {}
+        self.hosts = Hosts(lambda: time.monotonic())
+        self.waiting: dict[str, Waiting] = {}  # accounts that are due and have no worker yet
         self.polls: dict[str, asyncio.Task[None]] = {}
-        self.since: dict[str, float] = {}  # when each poll began, or last recorded something
+        self.began: dict[str, float] = {}  # when each poll began in its thread
+        self.since: dict[str, float] = {}  # when each of them last recorded something, or began
         store.committed = self._goes_on
         self.resting: dict[str, float] = {}
         self.failing: dict[str, str] = {}
@@ -187,6 +194,7 @@ class Daemon:
         fetchers = {name: accounts.fetcher(config, one) for name, one in chosen.items()}
         gone, self.fetchers = self.fetchers, fetchers
         self.accounts = {account.name: account for account in every if account.name in chosen}
+        self.places = {name: place(one.provider, one.base_url) for name, one in chosen.items()}
         self.config = config
         for name, fetch in gone.items():
             if name not in self.polls:  # a poll under way closes its own
@@ -198,47 +206,69 @@ class Daemon:
     # --- ticks ------------------------------------------------------------------------------------------
 
     async def tick(self) -> None:
-        """Start a poll for every account that has something due. Never waits for one."""
+        """Find every account that has something due, and start as many polls as there are workers for. Never waits
+        for one."""
         self.ticked = time.monotonic()
         agenda = await self.desk.guarded(self.store.agenda)
         if agenda is None or self.stopping.is_set():
             return
-        now = self.clock()
+        now, before, self.waiting = self.clock(), self.waiting, {}
         for name, account in self.accounts.items():
             marks, paused = agenda.get(name, ({}, None))
             resting = self.resting.get(name, self.ticked) > self.ticked
             busy = name in self.polls or name not in self.leases or resting
             if not busy and not (paused and paused[1] > now) and self._any_due(account, marks, now):
-                self.since[name] = time.monotonic()
-                self.polls[name] = asyncio.create_task(self._poll(account), name=f"poll {name}")
+                failing = name in self.failing or any(mark.failures for mark in marks.values())
+                since = before[name].since if name in before else self.ticked
+                self.waiting[name] = Waiting(name, self.places[name], failing, since)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start polls of those that wait, as far as there are workers: no host gets all of them."""
+        if self.stopping.is_set():
+            return
+        running = Counter(self.places[name] for name in self.polls if name in self.places)
+        running_elsewhere = len(self.polls) - sum(running.values())  # of accounts that are gone by now
+        workers = self.limits.workers - running_elsewhere
+        for one in next_ones(self.waiting.values(), running, set(self.places.values()), workers):
+            del self.waiting[one.account]
+            account = self.accounts.get(one.account)
+            if account is not None and one.account in self.leases:
+                self.polls[one.account] = asyncio.create_task(self._poll(account), name=f"poll {one.account}")
 
     def _any_due(self, account: Account, marks: Any, now: datetime) -> bool:
         return any(is_due(feed, marks.get(feed.name, Mark()), now) for feed in account.feeds.values())
 
     async def _poll(self, account: Account) -> None:
         """One poll in a worker thread; whatever goes wrong stays with its account."""
+        with logs.polling(account.provider, account.name):
+            await self._polled(account)
+        self._begin()
+
+    async def _polled(self, account: Account) -> None:
         fetch = self.fetchers[account.name]
         try:
             polled = await asyncio.get_running_loop().run_in_executor(
-                self.pool, self._poll_once, account, fetch
+                self.pool, copy_context().run, self._poll_once, account, fetch
             )
             await self.desk.do(publish.published, self.store.engine, polled.recorded.newest_seq)
             self._tell(polled)
         except Stopped:
-            log.info("poll.stopped", account=account.name)
+            log.info("poll.stopped")
         except Fenced as error:
             self.leases.pop(account.name, None)
-            log.warning("account.fenced", account=account.name, error=str(error))
+            log.warning("account.fenced", error=str(error))
         except StoreError as error:
             self._rest(account.name)
             verdict = Verdict.CONFIG if isinstance(error, Unusable) else Verdict.LATER
             self._tell(Polled(account.name, verdict, trouble=str(error)))
         except Exception:
             self._rest(account.name)
-            log.exception("poll.crashed", account=account.name)
+            log.exception("poll.crashed")
         finally:
             self.polls.pop(account.name, None)
             self.since.pop(account.name, None)
+            self.began.pop(account.name, None)
             if self.fetchers.get(account.name) is not fetch:  # replaced while it was in use
                 fetch.close()
 
@@ -247,6 +277,8 @@ class Daemon:
         self.resting[name] = time.monotonic() + self.limits.rest_s
 
     def _poll_once(self, account: Account, fetch: "Fetcher") -> Polled:
+        """A poll, in its thread: only from here on is it one that could hang."""
+        self.began[account.name] = self.since[account.name] = time.monotonic()
         lease = self.leases.get(account.name)
 
         @contextmanager
@@ -254,7 +286,8 @@ class Daemon:
             yield lease
 
         fetch.refresh()
-        return poll_once(account, self.store, hold, fetch, self.clock, due=True)
+        with self.hosts[self.places[account.name]].polled(account.name, fetch) as ask:
+            return poll_once(account, self.store, hold, ask, self.clock, due=True)
 
     def _goes_on(self, account: str) -> None:
         """A poll has recorded a slice; called in its thread."""
@@ -264,25 +297,26 @@ class Daemon:
     def _tell(self, polled: Polled) -> None:
         """A failing account is named when it starts to fail and when it recovers, not at every poll."""
         self.polled += 1
-        began = self.since.get(polled.account)
+        began = self.began.get(polled.account)
         self.count(polled, time.monotonic() - began if began is not None else 0.0)
         recorded = polled.recorded
         self.changed += recorded.changes
         trouble, known = polled.trouble, self.failing.get(polled.account)
         if trouble is None:
             if self.failing.pop(polled.account, None) is not None:
-                log.info("account.recovered", account=polled.account)
-        else:
+                log.info("account.recovered")
+        elif not any(isinstance(outcome.error, HostSilent) for outcome in polled.outcomes):
             self.failing[polled.account] = trouble
             if known is None:
-                log.warning("account.failing", account=polled.account, error=trouble, verdict=polled.verdict)
+                log.warning("account.failing", error=trouble, verdict=polled.verdict)
         level = log.info if recorded.changes or recorded.events else log.debug
         drift = sum(outcome.drift for outcome in polled.outcomes)
         told = {"events": recorded.events, "changes": recorded.changes}
-        level("poll.done", account=polled.account, **told, **({"drift": drift} if drift else {}))
+        level("poll.done", **told, **({"drift": drift} if drift else {}))
         failing = f", failing: {', '.join(sorted(self.failing))}" if self.failing else ""
+        silent = f", silent: {', '.join(self.hosts.silent)}" if self.hosts.silent else ""
         self.notifier.status(
-            f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}"
+            f"{len(self.accounts)} accounts, {self.polled} polls, {self.changed} changes{failing}{silent}"
         )
 
     # --- retention --------------------------------------------------------------------------------------

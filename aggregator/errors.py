@@ -9,7 +9,9 @@ AggregatorError
 │   └── Fenced              another process holds the account; nothing was written
 └── ProviderError
     ├── FetchError          no usable reply; retried a few times, then the sweep ends incomplete
-    │   └── RateLimited     the provider names, or implies, a time before which it wants no request
+    │   ├── RateLimited     the provider names, or implies, a time before which it wants no request
+    │   ├── Unanswered      no connection, or no whole reply in time
+    │   └── HostSilent      not even asked: its host answers none of its accounts, and another one asks for all
     ├── AccessDenied        401 or 403: never retried, pauses its account
     ├── Refused             any other 4xx: this request will not get better by repeating it
     ├── PollFailed          our own code broke on what this feed brought: it costs that feed's poll only
@@ -69,6 +71,14 @@ class RateLimited(FetchError):
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
         self.until = until
+
+
+class Unanswered(FetchError):
+    """Nothing came back: no connection could be made, or no whole reply came in time."""
+
+
+class HostSilent(FetchError):
+    """The host answers nobody, so this account was not polled; it is not its failure."""
 
 
 class AccessDenied(ProviderError):

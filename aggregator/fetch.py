@@ -39,6 +39,7 @@ from aggregator.errors import (
     RateLimited,
     Refused,
     Stopped,
+    Unanswered,
 )
 
 CONNECT_S, READ_S, TOTAL_S = 5.0, 10.0, 30.0
@@ -59,6 +60,10 @@ _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~%:@!$&'()*+,;=-]+)+")
 
 class _Passing(FetchError):
     """Worth another try: a connection that broke, a time-out, a 5xx that passes."""
+
+
+class _Silence(_Passing, Unanswered):
+    """Worth another try: nothing came back."""
 
 
 class _Sockets:
@@ -309,7 +314,7 @@ class Fetcher:
         if not isinstance(error, httpx.RequestError):  # InvalidURL, UnicodeError: of an id or a page token
             return Refused(f"{where}: cannot be asked for ({type(error).__name__})", 400)
         if self._sockets.was_cut:
-            return _Passing(f"{where}: not finished after {self._total_s:g} s")
+            return _Silence(f"{where}: not finished after {self._total_s:g} s")
         root, text = _root(error), type(error).__name__
         reason = getattr(root, "verify_message", None) or getattr(root, "strerror", None)
         if isinstance(error, httpx.ProxyError):
@@ -318,8 +323,10 @@ class Fetcher:
             text += f" ({reason})"
         # A full pool would only get fuller, a bad certificate stays bad, and what we send wrongly we send again.
         hopeless = isinstance(error, httpx.PoolTimeout) or isinstance(root, ssl.SSLCertVerificationError)
-        passing = isinstance(error, BROKEN) and not hopeless
-        return (_Passing if passing else FetchError)(f"{where}: {text}")
+        if hopeless or not isinstance(error, BROKEN):
+            return FetchError(f"{where}: {text}")
+        silence = isinstance(error, httpx.TimeoutException | httpx.ConnectError)
+        return (_Silence if silence else _Passing)(f"{where}: {text}")
 
     def _error(
         self, where: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime

@@ -6,9 +6,11 @@ library's loggers go through the same chain.
 
 import logging
 import os
+import random
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
@@ -30,6 +32,7 @@ _KEPT = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?)?|\b[0-9a-f]{8}-(?:[0-9
 _SPACED = r"(?:\+\d{1,3}[ -]?)?(?:\(\d{1,4}\)[ -]?|\b\d{1,4}[ -])\d{3,4}[ -]?\d{3,4}\b"  # 02 5550 0199, (303) 555-0123
 _DIGITS = re.compile(rf"({_KEPT})|\+?\d{{7,}}|{_SPACED}", re.IGNORECASE)
 _ROW = re.compile(r"^(DETAIL|CONTEXT): .*", re.MULTILINE)  # here Postgres repeats a row that it refuses
+_NAMES = random.SystemRandom()
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _COUNT, _LONG = 1_000, 10**9  # below, an integer is no PIN; from there on it may be a telephone number
 
@@ -75,6 +78,15 @@ def configure(level: str, format: str, secrets: Collection[str] = (), stream: Te
     root.setLevel(level.upper())
     for loud in LOUD:
         logging.getLogger(loud).setLevel(max(logging.WARNING, root.level))
+
+
+@contextmanager
+def polling(provider: str, account: str) -> Iterator[None]:
+    """Every line that is logged meanwhile, in this thread or task, tells whose poll it is about; `run` is a name
+    for this one poll (of letters: digits could be taken for a telephone number)."""
+    run = "".join(_NAMES.choice("bcdfghjkmnpqrstvwxz") for _ in range(8))
+    with structlog.contextvars.bound_contextvars(provider=provider, account=account, run=run):
+        yield
 
 
 Redactor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]

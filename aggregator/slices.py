@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from aggregator.core.account import Account
-from aggregator.core.findings import Findings, Mark, Progress, Recorded
+from aggregator.core.findings import HOST_SILENT, Findings, Mark, Progress, Recorded
 from aggregator.core.fold import stamp
 from aggregator.core.model import Direction, Fact, Source, Want
 from aggregator.errors import (
     AccessDenied,
     AdapterFailed,
+    HostSilent,
     PageChanged,
     PollFailed,
     ProviderError,
@@ -62,6 +63,7 @@ def word(error: ProviderError | None) -> str:
         PageChanged: "page_changed",
         AdapterFailed: "adapter_failed",
         Refused: "refused",
+        HostSilent: HOST_SILENT,
         PollFailed: "failed",
     }
     return names.get(type(error), "unreachable")

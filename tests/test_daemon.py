@@ -29,6 +29,7 @@ from stored import desk, look
 from aggregator import daemon, providers
 from aggregator.config import load
 from aggregator.core.model import Page, Request
+from aggregator.hosts import Place
 from aggregator.once import Verdict
 from aggregator.simulator import Running
 from aggregator.systemd import Notifier
@@ -150,10 +151,12 @@ def test_a_failing_account_is_logged_when_it_starts_and_when_it_recovers(
     service = started(sim)
     service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
     sim.set_faults(foreign=1.0)
-    assert service.logged("account.failing")["account"] == "telnyx-main"
+    failing = service.logged("account.failing")
+    assert (failing["account"], failing["provider"]) == ("telnyx-main", "telnyx") and failing["run"].isalpha()
     service.until("select max(consecutive_failures) >= 2 from v1_feeds")
     sim.set_faults(foreign=0.0)
-    service.logged("account.recovered")
+    recovered = service.logged("account.recovered")
+    assert recovered["account"] == "telnyx-main" and recovered["run"] != failing["run"], "another poll"
     assert service.end() == 0
     assert service.events().count("account.failing") == 1
 
@@ -313,7 +316,7 @@ def test_a_long_poll_is_no_hang_as_long_as_it_commits(
         limits = daemon.Limits(silent_s=10_000, poll_s=100)
         one = daemon.Daemon(config, acme.store, lambda: config, Notifier({}), lambda: NOW, limits)
         slow.alive = one.is_alive
-        one.leases["acme"], one.since["acme"] = acme.lease, slow.now
+        one.leases["acme"], one.places["acme"] = acme.lease, Place("telnyx", "api.example.com")
         fetch: Any = slow
         assert one._poll_once(acme.account, fetch).verdict is Verdict.COMPLETE
         assert len(slow.seen) >= 4

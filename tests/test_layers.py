@@ -26,6 +26,7 @@ MAY = {
     "systemd": "errors",
     "metrics": "core",
     "listeners": "",
+    "hosts": "core errors",
     "health": "config errors listeners",
     "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
     "deadlines": "",
@@ -50,6 +51,7 @@ LIBRARIES = {
     "store": "alembic psycopg sqlalchemy sqlmodel",
     "publish": "sqlalchemy structlog",
     "metrics": "prometheus_client",
+    "hosts": "structlog",
     "listeners": "h11 starlette structlog uvicorn",
     "health": "starlette structlog",
     "simulator": "starlette uvicorn",

@@ -75,6 +75,25 @@ def test_the_context_is_in_every_line(lines: Lines) -> None:
     assert [(line["account"], line["pin"]) for line in lines()] == [("fone-au", "***")] * 2
 
 
+def test_every_line_of_a_poll_tells_whose_it_is_and_none_after_it(lines: Lines) -> None:
+    for name in ("telnyx-main", "telnyx-main", "fone-au"):
+        with logs.polling("telnyx", name):
+            structlog.get_logger().info("poll.done")
+            logging.getLogger("elsewhere").warning("hello")
+    structlog.get_logger().info("later")
+    *told, after = lines()
+    assert [(line["provider"], line["account"]) for line in told] == [
+        *[("telnyx", "telnyx-main")] * 4,
+        *[("telnyx", "fone-au")] * 2,
+    ]
+    runs = [line["run"] for line in told]
+    assert runs[0] == runs[1] != runs[2] == runs[3] != runs[4]
+    assert all(len(run) == 8 and run.isalpha() for run in runs), (
+        "digits could be hidden as a telephone number"
+    )
+    assert not {"provider", "account", "run"} & after.keys()
+
+
 def test_loggers_of_others_go_through_the_same_chain(lines: Lines) -> None:
     logging.getLogger("elsewhere").warning(
         "key %s of %s", "hunter2", "+1 303 555 0123", extra={"pin": "4711"}

@@ -1,27 +1,30 @@
 """One poll of every account, and one event asked for by id."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import structlog
 import typer
 
-from aggregator import accounts, publish
+from aggregator import accounts, logs, publish
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, INTERNAL, OK, TRY_LATER, say
 from aggregator.cli.pruning import prune_a_little
 from aggregator.config import AccountConfig
 from aggregator.core.findings import Recorded
 from aggregator.errors import ConfigError, Stopped, StoreError, Unusable
+from aggregator.hosts import Fetch, Host, Hosts, Waiting, next_ones, place
 from aggregator.once import Polled, Verdict, held, poll_once
 from aggregator.poll import poll_events
 
 if TYPE_CHECKING:
-    from aggregator.fetch import Fetcher
     from aggregator.store import Store
 
 log = structlog.get_logger()
+WORKERS = 8  # polls at a time
 
 CODES = {
     Verdict.COMPLETE: OK,
@@ -42,28 +45,50 @@ def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
         raise setup.nothing_to_poll(config)
     with (
         setup.store(config) as store,
-        ThreadPoolExecutor(max_workers=min(8, len(chosen))) as pool,
+        ThreadPoolExecutor(max_workers=WORKERS) as pool,
         ExitStack() as fetchers,  # left first: an interrupt closes the connections, which ends the polls
         output.busy(f"asking {', '.join(one.name for one in chosen)}"),
     ):
-        jobs = [
-            pool.submit(
-                _poll,
-                one,
-                store,
-                fetchers.enter_context(accounts.fetcher(config, one)),
-                due,
-                bool(names),
-            )
-            for one in chosen
-        ]
-        polled = [job.result() for job in jobs]
+        hosts = Hosts()
+
+        def polls(one: AccountConfig) -> Callable[[], Polled]:
+            fetch = fetchers.enter_context(accounts.fetcher(config, one))
+            host = hosts[place(one.provider, one.base_url)]
+            return lambda: _poll(one, store, fetch, host, due, bool(names))
+
+        polled = _in_turn(chosen, {one.name: polls(one) for one in chosen}, store, pool)
         prune_a_little(config, store)
     output.polled([(one.account, outcome) for one in polled for outcome in one.outcomes], json)
     for one in polled:
         if one.trouble:
             say(f"{one.account}: {one.trouble}")
     return combined([CODES[one.verdict] for one in polled])
+
+
+def _in_turn(
+    chosen: list[AccountConfig],
+    polls: Mapping[str, Callable[[], Polled]],
+    store: "Store",
+    pool: ThreadPoolExecutor,
+) -> list[Polled]:
+    """Poll these accounts side by side, and give how each went in their order. No host takes all the workers, and
+    what failed last comes after what did not."""
+    remembered = store.agenda()
+    waiting, results = dict[str, Waiting](), dict[str, Polled]()
+    for number, one in enumerate(chosen):
+        marks, _ = remembered.get(one.name, ({}, None))
+        failing = any(mark.failures for mark in marks.values())
+        waiting[one.name] = Waiting(one.name, place(one.provider, one.base_url), failing, number)
+    places = {one.place for one in waiting.values()}
+    running: dict[Future[Polled], Waiting] = {}
+    while waiting or running:
+        busy = Counter(one.place for one in running.values())
+        for turn in next_ones(waiting.values(), busy, places, WORKERS):
+            del waiting[turn.account]
+            running[pool.submit(polls[turn.account])] = turn
+        for ended in wait(running, return_when=FIRST_COMPLETED).done:
+            results[running.pop(ended).account] = ended.result()
+    return [results[one.name] for one in chosen]
 
 
 def combined(codes: list[int]) -> int:
@@ -73,12 +98,20 @@ def combined(codes: list[int]) -> int:
     return BAD_NEWS if set(codes) - {OK, TRY_LATER} else TRY_LATER
 
 
-def _poll(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, named: bool) -> Polled:
+def _poll(chosen: AccountConfig, store: "Store", fetch: Fetch, host: Host, due: bool, named: bool) -> Polled:
     """Poll one account; whatever goes wrong stays with it."""
+    with logs.polling(chosen.provider, chosen.name):
+        return _poll_alone(chosen, store, fetch, host, due, named)
+
+
+def _poll_alone(
+    chosen: AccountConfig, store: "Store", fetch: Fetch, host: Host, due: bool, named: bool
+) -> Polled:
     try:
         if named:
             store.unpause(chosen.name)
-        return poll_one(chosen, store, fetch, due)
+        with host.polled(chosen.name, fetch) as ask:
+            return poll_one(chosen, store, ask, due)
     except ConfigError as error:
         return Polled(chosen.name, Verdict.CONFIG, trouble=str(error))
     except Unusable as error:
@@ -88,11 +121,11 @@ def _poll(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool, na
     except Stopped:
         return Polled(chosen.name, Verdict.LATER, trouble="stopped")
     except Exception as error:
-        log.exception("poll.crashed", account=chosen.name)
+        log.exception("poll.crashed")
         return Polled(chosen.name, Verdict.INTERNAL, trouble=f"internal error: {type(error).__name__}")
 
 
-def poll_one(chosen: AccountConfig, store: "Store", fetch: "Fetcher", due: bool = False) -> Polled:
+def poll_one(chosen: AccountConfig, store: "Store", fetch: Fetch, due: bool = False) -> Polled:
     """Poll one account now, holding its lease meanwhile."""
     account = accounts.account_of(chosen)
     polled = poll_once(account, store, lambda name: held(store, name, setup.now), fetch, setup.now, due=due)

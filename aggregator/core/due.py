@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from aggregator.core.account import Feed
-from aggregator.core.findings import Mark
+from aggregator.core.findings import HOST_SILENT, Mark
 
 LONGEST_PAUSE = timedelta(minutes=15)
 """No pause of one feed is longer, whether a provider asked for it or we chose it."""
@@ -19,13 +19,18 @@ def is_due(feed: Feed, mark: Mark, now: datetime) -> bool:
         return False
     if mark.last_attempt_at is None or mark.last_attempt_at > now:
         return True
-    return next_due(feed, mark.last_attempt_at, mark.failures, None) <= now
+    return next_due(feed, mark.last_attempt_at, mark.failures, None, mark.outcome) <= now
 
 
-def next_due(feed: Feed, attempted_at: datetime, failures: int, not_before: datetime | None) -> datetime:
+def next_due(
+    feed: Feed, attempted_at: datetime, failures: int, not_before: datetime | None, outcome: str | None = None
+) -> datetime:
     """When a feed is due again: after its interval; while it fails after growing pauses, which for a feed that
-    is polled seldom are shorter than its interval."""
-    pause = feed.every if not failures else backoff(failures, min(feed.every, FIRST_PAUSE))
+    is polled seldom are shorter than its interval; and soon where its host was silent, so that it was not asked."""
+    first = min(feed.every, FIRST_PAUSE)
+    pause = feed.every if not failures else backoff(failures, first)
+    if outcome == HOST_SILENT:
+        pause = first
     due = attempted_at + pause
     return due if not_before is None or not_before < due else not_before
 

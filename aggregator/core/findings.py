@@ -6,11 +6,15 @@ from datetime import datetime
 from aggregator.core.differing import Difference
 from aggregator.core.model import Direction, Fact, Skipped, Want
 
+HOST_SILENT = "host_silent"
+"""The outcome of a poll that was not made, because the host answers nobody: no failure of this account's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What the store remembers of a feed. `cursor` is how far the feed is known complete, in the provider's
-    time; `skew_s` how far its clock was ahead of ours; `pages` the length of the last listing."""
+    time; `skew_s` how far its clock was ahead of ours; `pages` the length of the last listing; `outcome` how the
+    last poll ended, in a word."""
 
     cursor: datetime | None = None
     last_attempt_at: datetime | None = None
@@ -20,6 +24,7 @@ class Mark:
     failures: int = 0
     skew_s: float = 0.0
     pages: int = 0
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

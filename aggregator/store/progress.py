@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from aggregator.core.account import Account, Feed
 from aggregator.core.due import next_due
-from aggregator.core.findings import Backfill, Findings, Mark, Progress, Recorded
+from aggregator.core.findings import HOST_SILENT, Backfill, Findings, Mark, Progress, Recorded
 from aggregator.core.model import Fact, Skipped
 from aggregator.store import absence
 from aggregator.store.statements import alter, several, table_of, upsert
@@ -58,6 +58,7 @@ def mark(row: Any) -> Mark:
         failures=row.consecutive_failures,
         skew_s=row.skew_s,
         pages=row.pages,
+        outcome=row.last_outcome,
     )
 
 
@@ -81,7 +82,8 @@ def advance(tx: Connection, account: Account, run: Row[Any], progress: Progress,
 
 def _ended(feed: Feed, run: Row[Any], progress: Progress) -> dict[str, Any]:
     """What a run that is at its end leaves in the record."""
-    failures = 0 if progress.complete else run.consecutive_failures + 1
+    asked = progress.outcome != HOST_SILENT
+    failures = 0 if progress.complete else run.consecutive_failures + asked
     at = progress.attempted_at
     values: dict[str, Any] = {
         "last_attempt_at": at,
@@ -90,7 +92,7 @@ def _ended(feed: Feed, run: Row[Any], progress: Progress) -> dict[str, Any]:
         "consecutive_failures": failures,
         "failing_since": None if progress.complete else run.failing_since or at,
         "not_before": progress.not_before,
-        "next_due_at": next_due(feed, at, failures, progress.not_before),
+        "next_due_at": next_due(feed, at, failures, progress.not_before, progress.outcome),
     }
     if progress.skew_s is not None:
         values["skew_s"] = progress.skew_s
