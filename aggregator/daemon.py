@@ -209,7 +209,7 @@ class Daemon:
         """Find every account that has something due, and start as many polls as there are workers for. Never waits
         for one."""
         self.ticked = time.monotonic()
-        agenda = await self.desk.guarded(self.store.agenda)
+        agenda = await self.desk.guarded("agenda", self.store.agenda)
         if agenda is None or self.stopping.is_set():
             return
         now, before, self.waiting = self.clock(), self.waiting, {}
@@ -328,7 +328,7 @@ class Daemon:
             return
         try:
             async with self.pruning:
-                step = await self.desk.guarded(lambda: self.store.prune_if_due(ages, self.clock()))
+                step = await self.desk.guarded("prune", lambda: self.store.prune_if_due(ages, self.clock()))
         except Exception:
             log.exception("prune.crashed", advice="nothing is removed any more until the next start")
             self.scheduler.remove_job("prune")
@@ -346,13 +346,15 @@ class Daemon:
         """Renew what we hold and try for what we do not."""
         while True:
             await asyncio.sleep(self.limits.renew_s)
-            await self.desk.guarded(self._renew)
+            await self.desk.guarded("leases", self._renew, writes=True)
 
     def _renew(self) -> None:
         for name in self.store.renew_all(self.leases.values(), self.clock()):
             self.leases.pop(name, None)
             log.warning("account.lost", account=name, error="another process has taken it over")
         self._take_leases()
+        if self.desk.failing:  # with no account of ours, nothing was written so far
+            self.store.require_writable()
 
     def _take_leases(self) -> None:
         for name in self.accounts.keys() - self.leases.keys():

@@ -17,6 +17,7 @@ from aggregator.errors import StoreError
 
 T = TypeVar("T")
 THREADS = 4
+WRITING = "writing"
 log = structlog.get_logger()
 
 
@@ -26,7 +27,8 @@ class Desk:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="desk")
         self.busy: set[object] = set()
-        self.error: str | None = None
+        self.failing: set[str] = set()
+        """The works that failed when they were last done, and WRITING until something could be written again."""
         self.asked = time.monotonic()
         self.probing: asyncio.Task[None] | None = None
 
@@ -42,18 +44,20 @@ class Desk:
 
         return asyncio.get_running_loop().run_in_executor(self.pool, job)
 
-    async def guarded(self, work: Callable[[], T]) -> T | None:
-        """Work that may fail for a while: said once when it starts and once when it ends."""
+    async def guarded(self, name: str, work: Callable[[], T], *, writes: bool = False) -> T | None:
+        """Work that may fail for a while: said once when it starts, and once when it ends, which only work that
+        `writes` can prove."""
         try:
             found = await self.do(work)
         except StoreError as error:
-            if self.error is None:
+            if not self.failing:
                 log.error("database.failing", error=str(error))
-            self.error = str(error)
+            self.failing |= {name, WRITING}
             return None
-        if self.error is not None:
-            log.info("database.recovered")
-            self.error = None
+        if self.failing:
+            self.failing -= {name, WRITING} if writes else {name}
+            if not self.failing:
+                log.info("database.recovered")
         return found
 
     def probe(self, ask: Callable[[], None]) -> None:

@@ -82,7 +82,7 @@ def _opened(config: Config, notifier: Notifier) -> Store:
     told = None
     while True:
         try:
-            return open_store(database_url(config, os.environ), config.database.schema)
+            return _writable(open_store(database_url(config, os.environ), config.database.schema))
         except Unusable:
             raise
         except StoreError as error:
@@ -91,6 +91,16 @@ def _opened(config: Config, notifier: Notifier) -> Store:
                 log.error("database.waiting", error=told)
             notifier.waiting(f"waiting for the database: {told}", daemon.LIMITS.rest_s + PATIENCE_S)
         time.sleep(daemon.LIMITS.rest_s)
+
+
+def _writable(store: Store) -> Store:
+    """The store, closed again where nothing can be written to it: a standby is waited for like an outage."""
+    try:
+        store.require_writable()
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _with_keys(config: Config) -> None:

@@ -9,13 +9,13 @@ from aggregator.store import postgres
 
 UPGRADE = "porting-aggregator db upgrade"
 TABLES = f"its tables or views are not this version's; type: {UPGRADE}"
-_RIGHTS = (
+RIGHTS = (
     f"the role lacks a right; as the owner ([database] owner_url), type: {UPGRADE} "
     "(for a reader: porting-aggregator db grant-reader ROLE)"
 )
 _SQLSTATES = {
     "3F000": f"there is no such schema; type: {UPGRADE}",
-    "42501": _RIGHTS,
+    "42501": RIGHTS,
     "42703": TABLES,
     "42P01": TABLES,
     "42883": TABLES,

@@ -15,7 +15,7 @@ from aggregator.core.fold import stamp
 from aggregator.core.model import Direction, Skipped, Want
 from aggregator.core.states import FINAL_BASES, TERMINAL
 from aggregator.errors import ConfigError
-from aggregator.store import absence, lease, moves, progress, schema, wal, wanted
+from aggregator.store import absence, lease, moves, progress, schema, wal, wanted, writable
 from aggregator.store import accounts as known
 from aggregator.store import engine as engines
 from aggregator.store import prune as pruning
@@ -171,6 +171,10 @@ class Store:
         """Raise StoreError when the database does not answer."""
         with engines.translated(), self.engine.connect() as connection:
             connection.execute(_ONE)
+
+    def require_writable(self) -> None:
+        """Raise StoreError when the database answers but nothing can be written to it."""
+        writable.require(self.engine)
 
     def shorten_wal(self) -> str | None:
         """Keep SQLite's write-ahead log short; returns what is wrong when a reader prevents that."""
