@@ -148,7 +148,51 @@ def test_3_which_cutovers_are_in_the_next_seven_days(acme: Desk) -> None:
     assert names(rows) == ["in-two", "leaves", "in-five"]
     assert [row["direction"] for row in rows] == ["port_in", "port_out", "port_in"]
     assert rows[0]["confirmed_foc_on"] == (TODAY + timedelta(days=2)).date().isoformat()
-    assert rows[0]["numbers_open"] == 1
+    assert rows[0]["numbers"] == 1
+
+
+def differing(acme: Desk, order: str, status: str, days: int, *numbers: str | None) -> None:
+    """An order of two numbers that stand differently."""
+    keys = (NUMBER, OTHER)
+    lines = [NumberSaid(key, status=Status(word)) for key, word in zip(keys, numbers, strict=False)]
+    acme.record(
+        replace(look(ago(days=1), status, NUMBER, order=order, dates=foc(days)), numbers=Whole(tuple(lines)))
+    )
+
+
+@pytest.mark.parametrize("question", [3, "README"])
+def test_a_cutover_is_counted_by_the_numbers_own_states(acme: Desk, question: int | str) -> None:
+    differing(acme, "both", "foc-date-confirmed", 1, "foc-date-confirmed", "foc-date-confirmed")
+    differing(acme, "one-refused", "foc-date-confirmed", 1, "foc-date-confirmed", "exception")
+    differing(acme, "refused-but-one", "exception", 1, "exception", "foc-date-confirmed")
+    differing(acme, "one-moved", "foc-date-confirmed", 1, "ported", "foc-date-confirmed")
+    differing(acme, "none", "foc-date-confirmed", 1, "exception", "ported")
+    acme.record(look(ago(hours=1), "foc-date-confirmed", NUMBER, order="gone", dates=foc(1)))
+    acme.record(replace(look(ago(minutes=1), order="gone"), status=None, deleted=True))
+    if question == 3:
+        found = {row["order_id"].rpartition("/")[2]: row["numbers"] for row in ask(acme, 3)}
+        assert found == {"both": 2, "one-refused": 1, "refused-but-one": 1, "one-moved": 1}
+    else:
+        (sql,) = (sql for sql in readme(acme.store.engine.dialect.name) if "cut over" in sql)
+        rows = acme.rows(re.sub("--.*", "", sql))
+        assert sorted(row["number_key"] for row in rows) == [NUMBER, NUMBER, OTHER, OTHER, OTHER]
+
+
+def readme(dialect: str) -> list[str]:
+    """The statements that the README shows, for this kind of database: where they must differ, it says how."""
+    text = (CONSUMERS.parents[1] / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```sql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    if dialect == "postgresql":
+        block = re.sub(r"date\('now'[^)]*\)(.*)-- Postgres: (.*)$", r"\2\1", block, flags=re.MULTILINE)
+    block += re.findall(r"sqlite3 '\S+' '(.*)'", text)[0] + ";"
+    return [sql for sql in block.split(";") if re.sub("--.*", "", sql).strip()]
+
+
+def test_every_query_of_the_readme_runs_as_it_stands(acme: Desk) -> None:
+    acme.record(look(ago(hours=1), "exception", NUMBER, order="refused"))
+    found = readme(acme.store.engine.dialect.name)
+    assert len(found) == 4
+    assert [len(acme.rows(re.sub("--.*", "", sql))) for sql in found] == [1, 0, 0, 1]
 
 
 def test_4_which_losing_carriers_reject_and_why(acme: Desk) -> None:

@@ -3,7 +3,6 @@
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-
 if TYPE_CHECKING:
     from aggregator.config import AccountConfig
 
