@@ -54,13 +54,13 @@ install uninstall:
 	$(PYTHON) -m venv .venv
 
 .venv/.run: requirements.txt pyproject.toml | .venv/bin/python
-	@echo "Installing into .venv: about 20 seconds, 120 MB."
+	@echo "Installing into .venv: about 20 seconds, 170 MB."
 	@$(PIP) $(HASHED) -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.test: requirements-test.txt .venv/.run
-	@echo "Installing the test tools into .venv: about 15 seconds, 300 MB (a Postgres server among them)."
+	@echo "Installing the test tools into .venv: about 15 seconds, 240 MB (a Postgres server among them)."
 	@$(PIP) $(HASHED) -r requirements-test.txt
 	@touch $@
 

@@ -144,6 +144,12 @@ def sweep(
     return found
 
 
+def first_page(account: Account, ask: Ask, fetch: Fetch) -> Reading:
+    """What the first page of an ask says; no other is asked for. Raises what is wrong as a ProviderError."""
+    (request, *_) = _plan(account, ask)
+    return _page(account, request, fetch)[1]
+
+
 def _page(account: Account, request: Request, fetch: Fetch) -> First:
     try:
         page = fetch(request)

@@ -47,7 +47,7 @@ venv() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         stop "Python 3.11 or newer is needed; name it: make install PYTHON=python3.12"
     "$PYTHON" -m venv "$new" || stop "no venv could be made (on Debian: apt-get install python3-venv)"
-    say "Installing into $HOME_OF_IT: about 20 seconds, 120 MB."
+    say "Installing into $HOME_OF_IT: about 20 seconds, 170 MB."
     pip="$new/bin/python -m pip install -q --disable-pip-version-check --no-compile"
     # PIP_ARGS is several words.
     $pip $PIP_ARGS --require-hashes --only-binary :all: -r requirements.txt

@@ -361,5 +361,42 @@ def test_a_configuration_without_any_account_in_use_is_refused_with_advice(
     account = '[accounts.a]\nprovider = "telnyx"\nsecret = "file:a"\nenabled = false\n'
     path.write_text(account if disabled else "", encoding="utf-8")
     code, out, err = run("--config", str(path), *verb)
-    assert (code, out) == (78, "")
-    assert err == f"{path}: no account to poll; write an [accounts.NAME] section\n"
+    said = f"{path}: no account to poll; write an [accounts.NAME] section"
+    assert code == 78
+    if "--json" in verb:
+        assert (json.loads(out)["text"], err) == (said, "")
+    else:
+        assert (out, err) == ("", f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("[log\n", 1),
+        ("[accounts.a]\nprovider = 1\nsecret = 2\nregion = 3\n", 3),
+        (None, 1),
+        ("x = 1" + "0" * 5_000, 1),
+    ],
+)
+def test_check_as_json_is_json_on_a_broken_configuration_too(
+    run: Run, tmp_path: Path, text: str | None, mistakes: int
+) -> None:
+    path = tmp_path / "broken.toml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    code, out, err = run("--config", str(path), "check", "--json")
+    found = [*map(json.loads, out.splitlines())]
+    assert (code, err, len(found)) == (78, "", mistakes)
+    assert {(row["what"], row["ok"], row["exit_code"]) for row in found} == {("configuration", False, 78)}
+    _, out, err = run("--config", str(path), "check")
+    assert (out, err.splitlines()) == ("", [row["text"] for row in found])
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 500, b"SQLite format 3\0" + b"\xff" * 5_000])
+def test_check_as_json_is_json_on_a_broken_database_too(run: Run, tmp_path: Path, content: bytes) -> None:
+    config = with_keys(tmp_path)
+    (tmp_path / "aggregator.db").write_bytes(content)
+    code, out, _ = run(config, "check", "--json")
+    found = {row["name"]: row["exit_code"] for row in map(json.loads, out.splitlines())}
+    assert found.keys() == {"configuration", "database", "telnyx-main", "fone-au"}
+    assert code == found["database"] != 0

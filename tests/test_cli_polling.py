@@ -95,7 +95,7 @@ def test_a_list_that_grows_while_it_is_read_is_whole_and_says_by_how_much(
 
 
 def test_the_exit_code_tells_how_it_went(simulate: Simulate, tmp_path: Path) -> None:
-    sim = simulate("--orders", "3", "--speed", "0", "--require-auth")
+    sim = simulate("--orders", "3", "--speed", "0", "--history", "45", "--require-auth")
     config = configured(tmp_path, sim)
     code, _, err = ran(config, "poll", "nope")
     assert (code, "no such account: nope (there is telnyx-main, fone-au)" in err) == (2, True)
@@ -119,7 +119,7 @@ def test_the_exit_code_tells_how_it_went(simulate: Simulate, tmp_path: Path) -> 
 
 
 def test_postgres_needs_its_schema_first(simulate: Simulate, tmp_path: Path, empty_postgres_url: str) -> None:
-    sim = simulate("--orders", "5", "--speed", "0")
+    sim = simulate("--orders", "5", "--speed", "0", "--history", "45")
     config = configured(tmp_path, sim, url=empty_postgres_url)
     told = "the database has no schema yet; type: porting-aggregator db upgrade\n"
     assert ran(config, "poll") == (78, "", told)
@@ -143,7 +143,7 @@ def test_an_event_is_fetched_by_its_id(simulate: Simulate, tmp_path: Path) -> No
 
 
 def test_check_says_what_is_right_and_what_is_not(simulate: Simulate, tmp_path: Path) -> None:
-    sim = simulate("--orders", "3", "--speed", "0", "--require-auth")
+    sim = simulate("--orders", "3", "--speed", "0", "--history", "45", "--require-auth")
     config = configured(tmp_path, sim)
     code, out, err = ran(config, "check", "--online")
     assert (code, err) == (0, "")
@@ -161,6 +161,14 @@ def test_check_says_what_is_right_and_what_is_not(simulate: Simulate, tmp_path: 
     code, out, _ = ran(configured(tmp_path, sim, url="sqlite:///no/such/a.db"), "check")
     assert (code, "type: mkdir -p" in out) == (78, True)
     assert ran(configured(tmp_path, sim, url="sqlite:///no/such/a.db"), "poll")[0] == 78
+
+
+def test_check_asks_for_one_page_of_each_account(simulate: Simulate, tmp_path: Path) -> None:
+    sim = simulate("--orders", "30", "--speed", "0", "--fault", "telnyx_clamp=1", "--fault", "page_clamp=1")
+    config = configured(tmp_path, sim)
+    code, out, _ = ran(config, "check", "--online")
+    assert (code, out.count("key accepted")) == (0, 2)
+    assert sorted(sim.stats()["requests"].values()) == [1, 1]
 
 
 @pytest.mark.parametrize("until", [("--until", "2d"), ()])

@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 from collections.abc import Iterator
 from datetime import date
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ POSTGRES = {
     "character varying": "text",
 }
 CALL = re.compile(r"(?:^|&& |\* )(?:\S+/)?porting-aggregator( .*)$")
+PIP_MB = 15
+"""What a new venv holds before anything is installed into it."""
 PROOF = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -188,6 +191,29 @@ def test_every_command_that_is_printed_exists_with_its_options(document: str, sa
     }
     if not command.ignore_unknown_options:
         assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known, document
+
+
+def test_what_the_texts_say_of_sizes_and_counts_is_so() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    count, block = re.search(r"(\w+) lines of configuration.*?```toml\n(.*?)```", readme, re.DOTALL).groups()  # type: ignore[union-attr]
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    assert words.index(count.lower()) == len(block.splitlines())
+    names = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE)
+    there = [file.locate() for name in names for file in installed(name)]
+    megabytes = sum(-(-Path(path).stat().st_size // 4096) * 4096 for path in map(str, there)) / 1_000_000
+    for file in ("Makefile", "systemd/install.sh"):
+        said = re.search(r"about \d+ seconds, (\d+) MB\.", (ROOT / file).read_text("utf-8"))
+        assert said is not None
+        assert 0.8 < int(said[1]) / (megabytes + PIP_MB) < 1.2, (megabytes, file)
+
+
+def installed(name: str) -> list[Any]:
+    """The files of a package that are there; none of one that this Python has no need of."""
+    try:
+        files = distribution(name).files or []
+    except PackageNotFoundError:
+        return []
+    return [file for file in files if Path(str(file.locate())).is_file()]
 
 
 # --- proofs ---------------------------------------------------------------------------------------------

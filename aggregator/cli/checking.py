@@ -15,30 +15,45 @@ from aggregator.config import AccountConfig, Config, database_url
 from aggregator.config.values import host_of, is_loopback
 from aggregator.core.model import Window
 from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, StoreError, Unusable
-from aggregator.sweep import sweep
+from aggregator.sweep import first_page
+
+Found = tuple[str, str, int, str]
+"""What is checked, its name, the exit code it alone would end with, and how it is."""
 
 
 def check_all(online: bool, json: bool = False) -> int:
-    """Check one thing after another, a line for each; the exit code is that of what is wrong."""
-    config = setup.configuration()
-    setup.logging(config, quiet=True)
-    if not any(account.enabled for account in config.accounts.values()):
-        raise setup.nothing_to_poll(config)
+    """Check one thing after another, a line for each; the exit code is that of what is wrong. A configuration that
+    cannot be used is, as JSON lines, a line for each mistake."""
+    try:
+        config = setup.configuration()
+        setup.logging(config, quiet=True)
+        if not any(account.enabled for account in config.accounts.values()):
+            raise setup.nothing_to_poll(config)
+    except ConfigError as error:
+        if not json:
+            raise
+        for mistake in error.mistakes:
+            _print(("configuration", "configuration", CONFIG, mistake), json)
+        return CONFIG
     codes = []
-    for what, name, code, text in _checks(config, online):
-        if json:
-            output.lines([{"what": what, "name": name, "ok": code == OK, "exit_code": code, "text": text}])
-        else:
-            typer.echo(f"{name:<14} {_word(code)}  {text}")
-        codes.append(code)
+    for found in _checks(config, online):
+        _print(found, json)
+        codes.append(found[2])
     for warning in (*reworded(config), *twins(config), *exposed(config)):
         say(warning)
     worst = {code for code in codes if code != OK}
     return combined(sorted(worst)) if worst else OK
 
 
-def _checks(config: Config, online: bool) -> Iterator[tuple[str, str, int, str]]:
-    """What is checked, its name, the exit code it alone would end with, and how it is."""
+def _print(found: Found, json: bool) -> None:
+    what, name, code, text = found
+    if json:
+        output.lines([{"what": what, "name": name, "ok": code == OK, "exit_code": code, "text": text}])
+    else:
+        typer.echo(f"{name:<14} {_word(code)}  {text}")
+
+
+def _checks(config: Config, online: bool) -> Iterator[Found]:
     yield "configuration", "configuration", OK, str(config.path)
     yield "database", "database", *_database(config)
     for account in config.accounts.values():
@@ -83,9 +98,7 @@ def _account(config: Config, chosen: AccountConfig, online: bool) -> tuple[int, 
         until = setup.now() - timedelta(seconds=5)
         ask = chosen.adapter.check or Window(next(iter(account.feeds)), until - timedelta(minutes=1), until)
         with accounts.fetcher(config, chosen) as fetch:
-            found = sweep(account, ask, fetch)
-        if found.error is not None:
-            raise found.error
+            first_page(account, ask, fetch)
         return OK, f"{chosen.provider}, key accepted"
     except ConfigError as error:
         return CONFIG, str(error)
