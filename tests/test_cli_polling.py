@@ -129,7 +129,7 @@ def test_postgres_needs_its_schema_first(simulate: Simulate, tmp_path: Path, emp
 
 def test_an_event_is_fetched_by_its_id(simulate: Simulate, tmp_path: Path) -> None:
     sim = simulate("--orders", "10", "--speed", "0", "--days", "30")
-    sim.advance(20 * 86_400)
+    sim.advance(30 * 86_400)
     config = configured(tmp_path, sim)
     id = sim.truth()["telnyx"]["porting_events"][0]
     code, out, _ = ran(config, "event", "telnyx-main", id)
