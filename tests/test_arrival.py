@@ -23,7 +23,7 @@ from made import NOW, account, hour
 
 from aggregator.core.account import Account
 from aggregator.core.findings import Findings
-from aggregator.core.fold import stamp
+from aggregator.core.fold import facets_of, stamp
 from aggregator.core.model import Change, Fact, Source
 from aggregator.core.standing import ORDER_FIELDS
 from aggregator.errors import Fenced
@@ -93,8 +93,9 @@ def rig(database_url: str) -> Iterator[Rig]:
 def said_of(life: Sequence[Fact], order: str) -> list[Fact]:
     """A generated life as a provider could have lived it, told of this order, oldest first.
 
-    A look is taken between the hours at which something happens, and its time is never older than an event
-    before it: the provider's own `updated_at` is. A 404 is left out, for only known orders are asked for.
+    A look is taken between the hours at which something happens, and its own time is never older than an event
+    before it, unless that is one that changes nothing in the order. A 404 is left out, for only known orders are
+    asked for.
     """
     facts = [fact for fact in life if fact.source is Source.EVENT or not fact.deleted]
     events = [fact for fact in facts if fact.source is Source.EVENT]
@@ -106,13 +107,20 @@ def said_of(life: Sequence[Fact], order: str) -> list[Fact]:
             comment = fact.comment and replace(fact.comment, at=hour(0))
             fact = replace(fact, announced=announced, comment=comment)
         else:
-            before = [event for event in events if event.as_of <= fact.read_at]
+            before = [event for event in events if event.as_of <= fact.read_at and _changes(event)]
             looked_at = fact.read_at + QUARTER
             newest = max([fact.as_of, *(event.as_of for event in before)])
             gone = any(event.deleted for event in before)
-            fact = replace(fact, as_of=looked_at if gone else newest, read_at=looked_at, document=str(place))
+            fact = replace(fact, as_of=newest, read_at=looked_at, document=str(place), said_at=newest)
+            if gone:
+                fact = replace(fact, as_of=looked_at, said_at=None)
         told.append(fact)
     return sorted(told, key=stamp)
+
+
+def _changes(event: Fact) -> bool:
+    """Whether an event is about something that the order's document shows."""
+    return bool(facets_of(event))
 
 
 def bare(fact: Fact) -> Fact:

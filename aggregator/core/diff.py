@@ -11,7 +11,7 @@ from itertools import compress
 from operator import attrgetter, itemgetter, ne
 from typing import Any, TypeAlias
 
-from aggregator.core.fold import said_of_order, stamp
+from aggregator.core.fold import NUMBER_FACET, facet_stamp, said_of_order, stamp
 from aggregator.core.model import NOT_TOLD, Change, Fact, Moment, Source, State, Status
 from aggregator.core.standing import (
     COPIED,
@@ -94,7 +94,7 @@ def _changes(before: Standing | None, after: Standing, because: Fact) -> Iterato
     if because.comment and (before is None or because.comment.id not in before.told.comments):
         at = because.comment.at or told
         yield Change("comment_added", "comment", None, because.comment.id, occurred_at=at)
-    if because.asked and (before is None or _asked(before) != stamp(because)):
+    if because.asked and (before is None or _asked(before) != facet_stamp(because, "asked")):
         yield Change("cancel_asked", occurred_at=told)
     if because.documents_changed and (before is None or because.source_id not in before.told.documents):
         yield Change("document_changed", "documents", occurred_at=told)
@@ -179,23 +179,23 @@ _NUMBER_HISTORY: Mapping[str, _Columns] = {
 def _late(before: Standing, after: Standing, because: Fact) -> Iterator[Change]:
     """Steps that a late fact shows to have lain between two known ones. They tell history; what stands, and
     what was reported as a step before, stays."""
-    at = stamp(because)
-    yield from _late_steps(before.told, after.told, _ORDER_HISTORY, at, "")
+    yield from _late_steps(before.told, after.told, _ORDER_HISTORY, because, "")
     said = because.numbers.numbers if because.numbers else ()
     for key in dict.fromkeys(one.key for one in said if one.status is not NOT_TOLD):
         if key in before.told.numbers:
             numbers = before.told.numbers[key], after.told.numbers[key]
-            yield from _late_steps(*numbers, _NUMBER_HISTORY, at, key)
+            yield from _late_steps(*numbers, _NUMBER_HISTORY, because, key)
 
 
 def _late_steps(
     before: Told | NumberTold,
     after: Told | NumberTold,
     history: Mapping[str, _Columns],
-    at: Stamp,
+    because: Fact,
     number_key: str,
 ) -> Iterator[Change]:
     for facet, (names, values) in history.items():
+        at = facet_stamp(because, NUMBER_FACET + facet if number_key else facet)
         trail = after.trails.get(facet, ())
         if len(trail) == len(before.trails.get(facet, ())) or trail[-1][0] <= at:
             continue

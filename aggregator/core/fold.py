@@ -24,9 +24,12 @@ from aggregator.core.model import (
 from aggregator.core.rollup import derive
 from aggregator.core.standing import NumberTold, Stamp, Standing, Told, Trail
 
-ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "task", "existence", "list"})
+ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "task", "existence", "list", "dated"})
 NUMBER_TRAILS = frozenset({"status", "requirement"})
 """The facets whose history counts: what follows from them is computed from all that was ever said."""
+
+NUMBER_FACET = "number."
+"""What the facets of numbers are called among those of an order: `number.status`."""
 
 _PLAIN = (
     *("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "missing"),
@@ -47,7 +50,15 @@ _place = itemgetter(0)
 
 def stamp(fact: Fact) -> Stamp:
     """The place of a fact in the one order of facts."""
-    return (fact.as_of, fact.read_at, int(fact.source is Source.EVENT), fact.source_id)
+    return (fact.as_of, fact.read_at, int(fact.source is Source.EVENT), fact.ordinal, fact.source_id)
+
+
+def facet_stamp(fact: Fact, facet: str) -> Stamp:
+    """The place of what a fact says about one facet: a document's own time, unless an event spoke of it since."""
+    at = stamp(fact)
+    if fact.said_at is None:
+        return at
+    return (dict(fact.facets_at).get(facet, fact.said_at), *at[1:])
 
 
 def fold(before: Standing | None, facts: Iterable[Fact]) -> Standing:
@@ -84,6 +95,8 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
         yield "list", None
     if fact.link is not None and fact.link.child == fact.order.id:
         yield "parent", fact.link.parent
+    if fact.said_at is not None and (fact.status is not None or fact.numbers is not None):
+        yield "dated", None
 
 
 def _gone(fact: Fact) -> str | None:
@@ -100,6 +113,15 @@ def said_of_number(said: NumberSaid) -> Iterator[tuple[str, object]]:
         value = getattr(said, name)
         if value is not NOT_TOLD:
             yield name, value
+
+
+def facets_of(fact: Fact) -> frozenset[str]:
+    """The facets that a fact speaks of; whatever it says of numbers bears on the list of them."""
+    numbers = fact.numbers.numbers if fact.numbers else ()
+    of_numbers = {NUMBER_FACET + name for said in numbers for name, _ in said_of_number(said)}
+    return frozenset(
+        [*(name for name, _ in said_of_order(fact)), *of_numbers, *(["list"] if numbers else [])]
+    )
 
 
 class _Facets:
@@ -151,6 +173,9 @@ class _Draft:
         self.comments, self.documents = told.comments, told.documents
 
     def add(self, fact: Fact) -> None:
+        if fact.said_at is not None and (fact.facets_at or fact.said_at != fact.as_of):
+            self._add_apart(fact)
+            return
         at = stamp(fact)
         self.order.add(at, said_of_order(fact))
         if fact.comment is not None:
@@ -158,9 +183,22 @@ class _Draft:
         if fact.documents_changed:
             self.documents |= {fact.source_id}
         for said in fact.numbers.numbers if fact.numbers else ():
-            first, last, facets = self._number(said.key, at)
-            facets.add(at, said_of_number(said))
-            self.numbers[said.key] = (min(first, at), max(last, at), facets)
+            self._mentioned(said, at).add(at, said_of_number(said))
+
+    def _add_apart(self, fact: Fact) -> None:
+        """A document whose facets have places of their own."""
+        for name, value in said_of_order(fact):
+            self.order.add(facet_stamp(fact, name), ((name, value),))
+        for said in fact.numbers.numbers if fact.numbers else ():
+            facets = self._mentioned(said, facet_stamp(fact, "list"))
+            for name, value in said_of_number(said):
+                facets.add(facet_stamp(fact, NUMBER_FACET + name), ((name, value),))
+
+    def _mentioned(self, said: NumberSaid, at: Stamp) -> _Facets:
+        """The facets of a number that is mentioned under this stamp."""
+        first, last, facets = self._number(said.key, at)
+        self.numbers[said.key] = (min(first, at), max(last, at), facets)
+        return facets
 
     def _number(self, key: str, at: Stamp) -> tuple[Stamp, Stamp, _Facets]:
         draft = self.numbers.get(key)

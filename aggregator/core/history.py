@@ -4,15 +4,19 @@ the reasons and how long each was given."""
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import groupby
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby, pairwise, takewhile
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aggregator.core.model import Basis, Meaning, State, Status, WaitingOn
-from aggregator.core.standing import Held, Stamp, Standing, Told, Trail
+from aggregator.core.standing import Held, NumberTold, Stamp, Standing, Told, Trail
 from aggregator.core.states import MOVED, rolled_up, state_of
 
+T = TypeVar("T")
+TOGETHER = timedelta(seconds=1)
+"""A document and the event that led to it lie closer together than this."""
 _WEAKEST_FIRST = (Basis.NONE, Basis.GUESS, Basis.INFERRED, Basis.DOCUMENTED)
 _stamp = itemgetter(0)
 
@@ -29,6 +33,42 @@ class Run(NamedTuple):
         """When it began: as announced, else at first sight."""
         return (self.event or self.first)[0]
 
+    @property
+    def since(self) -> datetime:
+        """Since when it is surely so: since the first sight, or since an announcement that came with it."""
+        first = self.first[0]
+        return self.event[0] if self.event and self.event[0] - first < TOGETHER else first
+
+
+def shows(said_at: datetime, event_at: datetime) -> bool:
+    """Whether a document of this time may be one that an event led to. A time in whole seconds or milliseconds
+    may mean any moment of them."""
+    micros = said_at.microsecond
+    unit = 1_000_000 if micros == 0 else 1_000 if micros % 1_000 == 0 else 1
+    return event_at < said_at + timedelta(microseconds=unit)
+
+
+def in_order(trail: Trail[T], told: Told) -> Trail[T]:
+    """A trail in which each document whose own time may mean that of an event, and which was read after it, stands
+    after that event and at its moment: so it does as well where the event was known before the document."""
+    if not any(not at[2] and after[2] and shows(at[0], after[0]) for (at, _), (after, _) in pairwise(trail)):
+        return trail
+    dated = frozenset(at for at, _ in told.trails.get("dated", ()))
+    placed: list[tuple[datetime, bool, Stamp, T]] = []
+    for place, (at, value) in enumerate(trail):
+        events = (event for event, _ in trail[place + 1 :] if event[2])
+        shown = [event[0] for event in takewhile(partial(_led_to, at), events)] if at in dated else []
+        moment = max([at[0], *shown])
+        placed.append((moment, bool(shown), (moment, *at[1:]), value))
+    return tuple((at, value) for _, _, at, value in sorted(placed, key=itemgetter(0, 1, 2)))
+
+
+def _led_to(look: Stamp, event: Stamp) -> bool:
+    """Whether a document of this time may be what an event led to, and was not read before it."""
+    return shows(look[0], event[0]) and (
+        event[0] <= look[1] or event[0] - look[0] < timedelta(milliseconds=1)
+    )
+
 
 def runs_of(trail: Trail[Status]) -> list[Run]:
     """The states that were gone through."""
@@ -41,6 +81,11 @@ def runs_of(trail: Trail[Status]) -> list[Run]:
         elif event and not runs[-1].event:
             runs[-1] = Run(state, runs[-1].first, event)
     return runs
+
+
+def own_statuses(number: NumberTold, told: Told) -> Trail[Status]:
+    """What was said of a number's own status, in order."""
+    return in_order(number.trails.get("status", ()), told)
 
 
 def moved_in(runs: Sequence[Run]) -> Run | None:
@@ -65,13 +110,11 @@ def gone_of(told: Told) -> Mapping[str, Stamp]:
 
 def statuses_of(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
     """The order's own statuses where its provider gives one, else what those of its numbers add up to."""
-    own: Trail[Status] = told.trails.get("status", ())
+    own: Trail[Status] = in_order(told.trails.get("status", ()), told)
     if any(status.raw is not None for _, status in own):
         return own
     said: list[tuple[Stamp, str, Status | None]] = [
-        (at, key, status)
-        for key, number in told.numbers.items()
-        for at, status in number.trails.get("status", ())
+        (at, key, status) for key, number in told.numbers.items() for at, status in own_statuses(number, told)
     ]
     if not said:
         return own
@@ -99,12 +142,12 @@ def statuses_of(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
 def reasons_of(told: Told, before: Standing | None) -> tuple[Held, ...]:
     """Every reason of the order and of its numbers. What stood `before` spares the work for numbers that
     nothing new was said about."""
-    held = [*_held("", told.trails.get("status", ()))]
+    held = [*_held("", in_order(told.trails.get("status", ()), told))]
     was = before.told.numbers if before else {}
     kept = {key for key, number in told.numbers.items() if was.get(key) is number}
     for key, number in told.numbers.items():
         if key not in kept:
-            held.extend(_held(key, number.trails.get("status", ())))
+            held.extend(_held(key, in_order(number.trails.get("status", ()), told)))
     held.extend(one for one in (before.reasons if before else ()) if one.number_key in kept)
     return tuple(sorted(held, key=lambda one: (one.number_key, one.since, one.code, one.raw_code)))
 

@@ -403,9 +403,12 @@ class Fact:
 
     `source_id` names the fact within its account for ever. `part` tells a snapshot of the order from one
     of its number list; `document` is the kept JSON of a snapshot and `looked_at` the provider's time of the
-    look; `announced` is the event of an event. `absent`: it says so of an order that complete lists lacked before.
-    `asked`: it shows the order as being cancelled because we asked. `missing`: what the provider requires of us
-    and has not got, in its words.
+    look; `announced` is the event of an event. `ordinal`: its place in the provider's own list,
+    for what happened in one moment. `said_at`: when the provider last changed a document, by its own word; what it
+    says is so since then, whenever we looked, but for the facets in `facets_at`, of which something newer spoke
+    before. `absent`: it says so of an order that complete lists lacked before.
+    `asked`: it shows the order as being cancelled because we asked. `missing`: what the provider requires of
+    us and has not got, in its words.
     """
 
     order: OrderRef
@@ -416,6 +419,9 @@ class Fact:
     part: Part = Part.ORDER
     document: str | None = None
     looked_at: datetime | None = None
+    said_at: datetime | None = None
+    facets_at: tuple[tuple[str, datetime], ...] = ()
+    ordinal: int = 0
     announced: Announced | None = None
     status: Status | None = None
     dates: Dates | None = None

@@ -334,6 +334,7 @@ def snapshot(
         part=part,
         document=kept,
         looked_at=page.at,
+        said_at=updated_at if part in (Part.ORDER, Part.NUMBERS) else None,
         deleted=False,
         **said,
     )

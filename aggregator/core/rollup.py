@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, cast
 
-from aggregator.core.history import Run, gone_of, moved_in, reasons_of, runs_of, statuses_of
+from aggregator.core.history import Run, gone_of, moved_in, own_statuses, reasons_of, runs_of, statuses_of
 from aggregator.core.model import (
     Basis,
     Carrier,
@@ -41,8 +41,9 @@ def derive(
     gone = gone_of(told)
     statuses = statuses_of(told, gone)
     runs = runs_of(statuses)
-    numbers = _numbers(told, statuses, runs, gone, before)
-    return _order(ref, told, statuses, runs, numbers, gone), numbers, reasons_of(told, before)
+    since = _since(ref, runs, told, gone)
+    numbers = _numbers(told, statuses, runs, since, gone, before)
+    return _order(ref, told, statuses, runs, since, numbers, gone), numbers, reasons_of(told, before)
 
 
 # --- the order ------------------------------------------------------------------------------------------
@@ -53,12 +54,12 @@ def _order(
     told: Told,
     statuses: Trail[Status],
     runs: Sequence[Run],
+    since: datetime | None,
     numbers: Mapping[str, Number],
     gone: Mapping[str, Stamp],
 ) -> Order:
     status = statuses[-1][1] if statuses else _NO_STATUS
     state = state_of(status)
-    since = _since(runs, told, gone)
     waiting = waits(ref.direction, statuses, told, gone)
     said: dict[str, Any] = {name: value for name, (_, value) in told.facets.items()}
     requested: Moment | None = said.get("requested")
@@ -161,7 +162,7 @@ def _first(
     announced of each of its numbers, the last of those says it better."""
     here = next((run for run in runs if run.state in states), None)
     if here and here.event:
-        return here.first[0]
+        return here.since
     lives = [next((run for run in life if run.state in states), None) for life in _lives(told, gone)]
     announced = [run.event[0] for run in lives if run and run.event]
     seen = [here.first[0]] if here else []
@@ -182,19 +183,24 @@ def _foc_changes(trail: Trail[Moment | None]) -> int:
 
 def _lives(told: Told, gone: Mapping[str, Stamp]) -> list[list[Run]]:
     """The states that each of the order's numbers has gone through by itself."""
-    return [runs_of(n.trails.get("status", ())) for key, n in told.numbers.items() if key not in gone]
+    return [runs_of(own_statuses(n, told)) for key, n in told.numbers.items() if key not in gone]
 
 
-def _since(runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
+def _since(ref: OrderRef, runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
     """Since when the order is where it is. Where that was only observed but was announced of each of its
-    numbers, the last of those says it better."""
+    numbers, the last of those says it better. A port-out begins with our decision: where nothing announced that,
+    it waits since the order was made."""
     if not runs:
         return None
     here = runs[-1]
+    if ref.direction is Direction.PORT_OUT and here.state is State.ACTION_NEEDED and not here.first[2]:
+        made = told.facets.get("created")
+        if made and made[1] and all(run.state is State.UNKNOWN for run in runs[:-1]):
+            return min(here.first[0], cast(datetime, made[1]))
     lives = [life[-1] if life else None for life in _lives(told, gone)]
     announced = [life.event[0] for life in lives if life and life.event and life.state is here.state]
     if here.event or not announced or len(announced) < len(lives):
-        return here.first[0]
+        return here.since
     return min(here.first[0], max(announced))
 
 
@@ -206,7 +212,7 @@ def _ends(
     moved = moved_in(runs)
     ended = runs[-1] if runs and runs[-1].state in TERMINAL else None
     ended_at, ported_at = ended and ended.at, moved and moved.at
-    source = None if moved is None else "event" if moved.event else "observed"
+    source = moved and ("event" if moved.event else "document" if _is_dated(moved, told) else "observed")
     if all(run is None or run.event for run in (ended, moved)):
         return ended_at, ported_at, source
     lives = _lives(told, gone)
@@ -219,6 +225,11 @@ def _ends(
     if moved and not moved.event and ports:
         ported_at, source = max(ports), "event"
     return ended_at, ported_at, source
+
+
+def _is_dated(run: Run, told: Told) -> bool:
+    """Whether a run was first seen in a document that says itself since when it is so."""
+    return any(at == run.first for at, _ in told.trails.get("dated", ()))
 
 
 def _end_cause(ref: OrderRef, told: Told, runs: Sequence[Run], state: State) -> str | None:
@@ -248,30 +259,41 @@ def _numbers(
     told: Told,
     statuses: Trail[Status],
     runs: Sequence[Run],
+    since: datetime | None,
     gone: Mapping[str, Stamp],
     before: Standing | None,
 ) -> Mapping[str, Number]:
     """Each number's columns; those that nothing new was said about, neither by themselves nor through a list
     or the order's status, are as they were."""
     if before is None:
-        return {key: _number(key, number, statuses, runs, gone) for key, number in told.numbers.items()}
+        return {
+            key: _number(key, number, told, statuses, runs, since, gone)
+            for key, number in told.numbers.items()
+        }
     was = before.told
     same_lists = was.trails.get("list") is told.trails.get("list")
-    same_status = was.trails.get("status") is statuses
+    same_status = was.trails.get("status") is statuses and before.order.state_since == since
     numbers = {}
     for key, number in told.numbers.items():
         known = before.numbers.get(key)
         same = known is not None and same_lists and was.numbers[key] is number and (known.own or same_status)
-        numbers[key] = known if known and same else _number(key, number, statuses, runs, gone)
+        numbers[key] = known if known and same else _number(key, number, told, statuses, runs, since, gone)
     return numbers
 
 
 def _number(
-    key: str, number: NumberTold, statuses: Trail[Status], runs: Sequence[Run], gone: Mapping[str, Stamp]
+    key: str,
+    number: NumberTold,
+    told: Told,
+    statuses: Trail[Status],
+    runs: Sequence[Run],
+    since: datetime | None,
+    gone: Mapping[str, Stamp],
 ) -> Number:
-    own: Trail[Status] = number.trails.get("status", ())
+    own = own_statuses(number, told)
     if own:
         statuses, runs = own, runs_of(own)
+        since = runs[-1].since
     status = statuses[-1][1] if statuses else _NO_STATUS
     moved = moved_in(runs)
     raw, e164 = cast("tuple[str, str | None]", number.facets["raw"][1])
@@ -284,7 +306,7 @@ def _number(
         activation_state=_word(number, "activation").meaning,
         messaging_state=_word(number, "messaging").meaning,
         carrier_status_raw=_word(number, "carrier_status").raw,
-        state_since=runs[-1].first[0] if runs else None,
+        state_since=since,
         added_at=number.first[0],
         ported_at=moved and moved.at,
         removed_at=gone[key][0] if key in gone else None,

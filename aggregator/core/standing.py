@@ -9,8 +9,8 @@ from aggregator.core.model import Basis, OrderRef, State, WaitingOn
 
 T = TypeVar("T")
 
-Stamp: TypeAlias = tuple[datetime, datetime, int, str]
-"""The place of a fact in the one order of facts: (as_of, read_at, snapshot 0 before event 1, source id)."""
+Stamp: TypeAlias = tuple[datetime, datetime, int, int, str]
+"""The place of a fact in the one order of facts: (as_of, read_at, snapshot 0 before event 1, ordinal, source id)."""
 
 Trail: TypeAlias = tuple[tuple[Stamp, T], ...]
 """All that was ever said about one facet, oldest first."""

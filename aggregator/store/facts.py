@@ -79,6 +79,12 @@ def encoded(fact: Fact) -> str:
         said["link"] = [fact.link.parent, fact.link.child]
     if fact.task:
         said["task"] = _task(fact.task)
+    if fact.said_at:
+        said["said_at"] = fact.said_at.isoformat()
+    if fact.facets_at:
+        said["facets_at"] = {name: at.isoformat() for name, at in fact.facets_at}
+    if fact.ordinal:
+        said["ordinal"] = fact.ordinal
     for name in ("documents_changed", "absent", "asked"):
         if getattr(fact, name):
             said[name] = True
@@ -189,6 +195,8 @@ _AGAIN: dict[str, Callable[[Any], Any]] = {
     "numbers": _numbers_again,
     "task": _task_again,
     "comment": _comment_again,
+    "said_at": datetime.fromisoformat,
+    "facets_at": lambda said: tuple((name, datetime.fromisoformat(at)) for name, at in said.items()),
     "link": lambda said: Link(*said),
 }
 _SOURCES = {source.value: source for source in Source}

@@ -105,7 +105,7 @@ class Recording:
         self.account_id = account_id
         self.findings = findings
         self.remembered = remembered or Remembered()
-        self.door = Door(tx, account_id, findings.facts)
+        self.door = Door(tx, account_id, findings.facts, account.words)
         fresh = [self._linked(fact) for fact in findings.facts if not self.door.knows(fact)]
         self.facts = sorted(fresh, key=stamp)
         self.ids = tx.execute(_IDS).one()._asdict()
@@ -208,7 +208,7 @@ class Recording:
             new.append(admitted)
             self._note(admitted, name, fact.as_of)
         # Of one look at an order its own words come first, whatever order they get in the end.
-        return sorted(new, key=lambda fact: (*stamp(fact)[:3], fact.part is not Part.ORDER, fact.source_id))
+        return sorted(new, key=lambda fact: (*stamp(fact)[:3], fact.part is not Part.ORDER, stamp(fact)[3:]))
 
     def _note(self, fact: Fact, name: str, said_at: datetime) -> None:
         """What the door must know of this fact when the next one knocks, in this slice or later."""
@@ -217,6 +217,10 @@ class Recording:
         row.setdefault("said_before", row.get("document_said_at"))
         if fact.source is Source.EVENT:
             row["event_as_of"] = max(filter(None, (row.get("event_as_of"), fact.as_of)))
+            stands, shown = row.get("document_as_of"), row.get("document_said_at")
+            if stands is not None and shown is not None and shown < fact.as_of <= stands:
+                # What stands there need not speak for what this event tells: the next look does.
+                row["document_as_of"] = shown
         elif fact.document is not None and fact.part in (Part.ORDER, Part.NUMBERS):
             kind = "document" if fact.part is Part.ORDER else "numbers_document"
             stands = row.get(f"{kind}_as_of")
