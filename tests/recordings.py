@@ -134,7 +134,12 @@ def _plain(value: Any) -> Any:
 def _told(value: Any) -> Iterator[tuple[str, Any]]:
     for column in fields(value):
         said = getattr(value, column.name)
-        if said is NOT_TOLD or (said is None and column.default is None) or (said == () == column.default):
+        if (
+            said is NOT_TOLD
+            or (column.name == "ordinal" and not said)
+            or (said is None and column.default is None)
+            or (said == () == column.default)
+        ):
             continue
         yield column.name, json.loads(said) if column.name in BODIES and said else _plain(said)
 

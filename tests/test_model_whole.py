@@ -219,7 +219,7 @@ def test_telnyx_calls_actual_what_is_only_confirmed(filler: Filler) -> None:
     assert shown(filler, "confirmed_foc_on", "foc_is_firm", "ported_at") == ("2026-06-25", True, None)
     filler.look("o", "06-25 16:00", "ported", [NUMBER], foc=agreed)
     assert shown(filler, "confirmed_foc_at", "foc_is_firm") == ("2026-06-25T15:00:00.000000Z", True)
-    assert shown(filler, "ported_at", "ported_at_source") == ("2026-06-25T16:00:00.000000Z", "observed")
+    assert shown(filler, "ported_at", "ported_at_source") == ("2026-06-25T16:00:00.000000Z", "document")
     filler.event("o", "ported", "06-25 15:20", read="06-25 17:00")
     assert shown(filler, "ported_at", "ported_at_source") == ("2026-06-25T15:20:00.000000Z", "event")
 

@@ -305,7 +305,7 @@ MESSAGING = [
     ("canceled", "cancelled", False),
     ("partial_port_complete", "partially_ported", True),
     ("ported", "ported", False),
-    ("never-heard-of", "unknown", False),
+    ("never-heard-of", "unknown", True),  # what nobody knows is not over
 ]
 
 

@@ -1,6 +1,7 @@
 """Since when an order is where it is: a document's own time counts, whatever else was announced after it, and what
 was announced counts from its announcement, in whatever order we heard of it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from made import account, event, hour, look
 from aggregator.core.clocks import clocks
 from aggregator.core.fold import fold
 from aggregator.core.model import Dates, Direction, Fact, NumberSaid, Partial
+from aggregator.core.reading import in_listed_order
 from aggregator.store import open_store
 from aggregator.store.queries import Reader
 
@@ -287,3 +289,60 @@ def test_the_moment_of_porting_tells_by_what_it_is_known() -> None:
     beside = replace(document(hour(1), "ported", read=3), as_of=hour(3), facets_at=(("messaging", hour(3)),))
     order = fold(None, [beside]).order
     assert (order.ported_at_source, order.ported_at) == ("document", hour(1))
+
+
+# --- steps of one moment --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_steps_of_one_moment_stand_in_the_providers_own_order(newest_first: bool) -> None:
+    """Their ids say the opposite; the oldest item shows which way the list runs."""
+    words = [("a", "draft", 1), ("z", "submitted", 2), ("m", "exception", 2), ("b", "submitted", 2)]
+    told = [event(hours, word, read=3, source_id=id) for id, word, hours in words]
+    listed = in_listed_order(reversed(told) if newest_first else told)
+    for facts in permutations(listed):
+        order = fold(None, facts).order
+        assert (order.state, order.submission_cycle) == ("with_carrier", 1)
+
+
+def test_the_pages_of_a_list_go_on_counting() -> None:
+    told = [event(1, word, read=3, source_id=id) for id, word in (("z", "submitted"), ("a", "exception"))]
+    pages = [*in_listed_order(told[:1]), *in_listed_order(told[1:], before=1)]
+    assert [fact.ordinal for fact in pages] == [1, 2]
+    assert fold(None, pages).order.state == "exception"
+
+
+def test_a_place_in_a_list_is_kept_with_the_fact(filler: Filler) -> None:
+    moment = "06-02 10:00"
+    steps = [("zz", "submitted"), ("mm", "exception"), ("aa", "submitted")]
+    events = [
+        {
+            "id": f"{id}000000-0000-4000-8000-00000000000e",
+            "event_type": "porting_order.status_changed",
+            "porting_order_id": ORDER,
+            "payload": {"status": {"value": word, "details": []}},
+            "created_at": stamp(moment),
+        }
+        for id, word in steps
+    ]
+    meta = {"page_number": 1, "total_pages": 1, "total_results": 3}
+    filler.take("telnyx", "/porting/events", {"data": events, "meta": meta}, at("06-02 11:00"))
+    assert shown(filler, "state", "submission_cycle") == ("with_carrier", 1)
+    filler.look(ORDER, "06-02 12:00", "submitted", [NUMBER])
+    assert shown(filler, "state", "submission_cycle") == ("with_carrier", 1)
+    kept = Reader(filler.store.engine).query("select said from fact where source = 'event' order by id", {})
+    assert [json.loads(row["said"])["ordinal"] for row in kept] == [1, 2, 3]
+
+
+def test_the_history_of_a_number_stands_in_its_own_order(filler: Filler) -> None:
+    history = [
+        ("06-02 01:00", "Received", "Queued", "1"),
+        ("06-02 01:00", "Queued", "Rejected", "1"),
+        ("06-02 01:00", "Rejected", "Completed", "1"),
+    ]
+    for number, lines in (("P-1", history), ("P-2", history[::-1])):
+        # Newest first can only be told where the times differ.
+        lines = [*lines, ("06-01 00:00", "New", "Received", "1")] if number == "P-2" else lines
+        filler.fone(number, "06-02 02:00", "Queued", ("+61255500101", "Completed", lines))
+    rows = Reader(filler.store.engine).query("select state from v1_numbers order by order_id", {})
+    assert [row["state"] for row in rows] == ["ported", "ported"]

@@ -421,7 +421,7 @@ class Fact:
     looked_at: datetime | None = None
     said_at: datetime | None = None
     facets_at: tuple[tuple[str, datetime], ...] = ()
-    ordinal: int = 0
+    ordinal: int = field(default=0, compare=False)
     announced: Announced | None = None
     status: Status | None = None
     dates: Dates | None = None

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -308,6 +309,16 @@ def _kind(value: object) -> str:
 
 
 # --- facts ----------------------------------------------------------------------------------------------
+
+
+def in_listed_order(facts: Iterable[Fact], before: int = 0) -> tuple[Fact, ...]:
+    """The facts of a list, each with its place in it, by which those of one moment are ordered; `before`: how many
+    items came on the pages before. The places of a list that begins with its newest run backwards."""
+    told = tuple(facts)
+    down = bool(told) and told[0].as_of > told[-1].as_of
+    return tuple(
+        replace(fact, ordinal=-place if down else place) for place, fact in enumerate(told, before + 1)
+    )
 
 
 def snapshot(

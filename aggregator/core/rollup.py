@@ -30,7 +30,7 @@ from aggregator.core.why import why
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NO_STATUS, _NO_CARRIER = Status(None), Carrier()
-_MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported"})
+_MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported", "unknown"})
 
 
 def derive(
@@ -99,7 +99,7 @@ def _order(
         gaining_carrier=gaining.name,
         gaining_carrier_spid=gaining.spid,
         messaging_state=messaging,
-        messaging_open=state is State.PORTED and messaging in _MESSAGING_OPEN,
+        messaging_open=state in MOVED and messaging in _MESSAGING_OPEN,
         **_counters(told, state, numbers),
         parent_order_id=said.get("parent"),
         submission_cycle=_cycles(runs),

@@ -31,6 +31,7 @@ from aggregator.adapter import (
     each,
     entries,
     get,
+    in_listed_order,
     inner,
     instant,
     is_overlong,
@@ -189,7 +190,7 @@ def _history(line: Item, ref: OrderRef, page: Page) -> Iterator[Fact | Skipped]:
         return (_entry(ref, number, at, page, f"{key}|{seen[key]}", fdx, carrier, document(said, HISTORY)),)
 
     facts, lost = sift(entries(line, "StatusHistory"), entry, "", HISTORY, f"{ref.id}/{number}/history")
-    yield from facts
+    yield from in_listed_order(facts)
     yield from lost
 
 

@@ -4,6 +4,7 @@ https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-o
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ from aggregator.adapter import (
     Word,
     document,
     get,
+    in_listed_order,
     inner,
     instant,
     keep,
@@ -78,7 +80,8 @@ QUIET = frozenset({"porting_order.sharing_token_expired", "porting_order.deleted
 
 def listed(page: Page, feed: str, options: Options) -> Reading:
     """A page of an event feed."""
-    return envelope.listed(page, lambda item: _said(item, page, feed, options), keep_of(feed))
+    found = envelope.listed(page, lambda item: _said(item, page, feed, options), keep_of(feed))
+    return replace(found, facts=in_listed_order(found.facts, page.request.received))
 
 
 def single(page: Page, feed: str, options: Options) -> Reading:
