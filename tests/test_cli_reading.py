@@ -445,6 +445,7 @@ Acme Dental: port-in of 2 numbers at Telnyx
   FOC confirmed  Fri 12 Jun 2026 15:00 UTC, not firm, moved 1 ×
   carriers       Unreal Communications → Telnyx
   messaging      not applicable
+  port           “full”, the numbers that stay: “disconnect”, numbers: “local”, may port fast
   numbers        2 in all (2 open)
   resubmitted    1 ×
   group          Group-456
@@ -478,6 +479,7 @@ now waits for the losing carrier
 now waits for nobody; FOC date confirmed: Wed 10 Jun 2026 15:00 UTC; customer's group: Group-456; \
 group at the provider: pr_123abc; losing carrier: Unreal Communications; gaining carrier: Telnyx; \
 messaging: not applicable; numbers in all: 0 → 2; required documents: missing; \
+full or partial port: “full”; numbers that stay: “disconnect”; \
 +12025550130, +12025550131: added
   Fri 05 Jun 2026 08:00 UTC  seen at Telnyx: FOC date confirmed: Wed 10 Jun 2026 15:00 UTC → \
 Fri 12 Jun 2026 15:00 UTC [some time after Thu 04 Jun 2026 08:00 UTC]

@@ -58,11 +58,14 @@ def order_lines(order: Row) -> Iterator[str]:
         "carriers": _carriers(order),
         "messaging": order["messaging_state"]
         and telling.plain(order["messaging_state"]) + (", still open" if order["messaging_open"] else ""),
+        "port": _kind(order),
+        "activation": order["activation_state"] and telling.plain(order["activation_state"]),
         "activation job": order["activation_job_status"] and telling.quoted(order["activation_job_status"]),
         "numbers": _counted(order),
         "resubmitted": order["submission_cycle"] and f"{order['submission_cycle']} ×",
         "group": order["customer_group_reference"],
-        "description": order["description"],
+        "PON": order["pon"],
+        "description": order["description"] if order["description"] != f"PON {order['pon']}" else None,
         "sub-account": order["sub_account"],
         "split off from": order["parent_order_id"],
         "disagreement": order["disagreement"] and telling.plain(order["disagreement"]),
@@ -118,6 +121,18 @@ def confirmed(order: Row) -> str | None:
 def _date(order: Row, name: str) -> str | None:
     on, at = order[f"{name}_on"], order[f"{name}_at"]
     return (output.when(at) if at else output.day(on)) if on else None
+
+
+def _kind(order: Row) -> str | None:
+    """What was ordered, in the provider's words: all numbers or some, what becomes of the rest, their kind."""
+    rest = order["remaining_numbers"]
+    said = (
+        order["port_type"] and telling.quoted(order["port_type"]),
+        rest and f"the numbers that stay: {telling.quoted(rest)}",
+        order["number_type"] and f"numbers: {telling.quoted(order['number_type'])}",
+        "may port fast" if order["fast_port"] else None,
+    )
+    return ", ".join(words for words in said if words) or None
 
 
 def _carriers(order: Row) -> str | None:

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 TEXTS = frozenset(
-    {"customer_reference", "why", "what", "error", "last_error", "raw_status", "feeds", "label"}
+    {
+        "customer_reference",
+        "numbers_text",
+        "gaining_carrier",
+        "pon",
+        "why",
+        "what",
+        "error",
+        "last_error",
+        "raw_status",
+        "feeds",
+        "label",
+    }
 )
 """The columns that are folded, between words, where a terminal is too narrow."""
 BENEATH = frozenset({"why", "error", "last_error"})
@@ -30,6 +42,7 @@ NARROW = 11
 LONGEST_WORD = 24
 SHORT = {
     "numbers_total": "nos",
+    "numbers_text": "nos",
     "urgency": "!",
     "provider": "at",
     "direction": "way",

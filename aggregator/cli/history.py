@@ -3,7 +3,7 @@ announcements that taught us nothing new make their own, and so do the comments.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aggregator.cli import describing, output, telling
@@ -21,7 +21,8 @@ WROTE = {"us": "we wrote", "provider": "{} wrote", "system": "{}'s system wrote"
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """All that the database holds about one order."""
+    """All that the database holds about one order. `before`: of a port-out that waits for us, whose numbers they
+    were."""
 
     order: Row
     numbers: list[Row]
@@ -29,6 +30,7 @@ class Life:
     comments: list[Row]
     changes: list[Row]
     events: list[Row]
+    before: str | None = None
 
     @property
     def provider(self) -> str:
@@ -40,11 +42,14 @@ def read(reader: "Reader", order: Row, whole: bool = True) -> Life:
     """An order's life; the `whole` of it has the numbers that moved on to other orders, whose rows those are."""
     here = {"order_id": order["order_id"]}
     views = ("numbers", "reasons", "comments", "changes", "events")
-    life = Life(order, *(reader.select(view, here) for view in views))
+    numbers, reasons, comments, changes, events = (reader.select(view, here) for view in views)
+    life = Life(order, numbers, reasons, comments, changes, events)
     if whole:
         query = "select * from v1_changes where kind = 'number_moved' and old_value = :order_id order by seq"
         life.changes.extend(reader.query(query, here))
-    return life
+    query = "select customer_before from v1_waiting where order_id = :order_id"
+    waiting = list(reader.query(query, here)) if order["direction"] == "port_out" else []
+    return replace(life, before=waiting[0]["customer_before"]) if waiting else life
 
 
 def history(life: Life, number_key: str | None = None) -> list[Moment]:

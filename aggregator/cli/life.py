@@ -118,6 +118,8 @@ def _write(lines: Iterable[str]) -> None:
 def _told(life: Life, asked: Filters) -> Iterator[str]:
     yield describing.title(life.order)
     yield from describing.order_lines(life.order)
+    if life.before:
+        yield describing.line("whose numbers", life.before)
     yield ""
     yield "Numbers" if life.numbers else "No numbers known"
     yield from describing.number_lines(life.numbers)

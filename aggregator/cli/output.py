@@ -31,6 +31,9 @@ STATE_STYLES = {
 HEADINGS = {
     "customer_reference": "customer",
     "numbers_total": "numbers",
+    "numbers_text": "numbers",
+    "gaining_carrier": "to",
+    "pon": "PON",
     "number_key": "number",
     "direction": "in/out",
     "provider_order_id": "order",

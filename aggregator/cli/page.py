@@ -7,14 +7,16 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from aggregator.cli import describing, output, setup, telling
+from aggregator.cli import describing, output, setup, telling, worklist
 from aggregator.config import Config
 
 Row = dict[str, Any]
 WAITING = (
     "urgency",
     "customer_reference",
-    "numbers_total",
+    "numbers_text",
+    "gaining_carrier",
+    "pon",
     "provider",
     "direction",
     "state",
@@ -36,7 +38,7 @@ th{font-weight:500;opacity:.7}.bad{font-weight:600;color:#c22}@media(prefers-col
 def orders_page(config: Config) -> bytes:
     """The page as of now."""
     with setup.reader(config) as reader:
-        waiting = reader.select("waiting", limit=MOST + 1)
+        waiting = [*map(worklist.without_numbers, reader.select("waiting", limit=MOST + 1))]
         feeds = [row for row in reader.select("feeds") if row["account"] in config.accounts]
     return "".join(_html(waiting, feeds, setup.now())).encode()
 

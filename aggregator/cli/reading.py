@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aggregator.cli import output
+from aggregator.cli import output, worklist
 from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.opening import opened
@@ -77,10 +77,10 @@ def waiting(asked: Filters) -> int:
     Examples: [bold]porting-aggregator waiting[/] · [bold]porting-aggregator waiting --direction port_out --json[/]
     """
     columns = (
-        "urgency customer_reference numbers_total provider direction why waiting_since deadline_at "
-        "stuck_since provider_order_id"
+        "urgency customer_reference numbers_text gaining_carrier pon provider direction why waiting_since "
+        "deadline_at stuck_since provider_order_id"
     )
-    show_rows(asked, "waiting", columns, "nothing waits for us", warn=True)
+    show_rows(asked, "waiting", columns, "nothing waits for us", warn=True, told=worklist.for_people)
     return OK
 
 

@@ -29,6 +29,9 @@ FIELDS = {
     "customer_group_reference": "customer's group",
     "group_key": "group at the provider",
     "numbers_total": "numbers in all",
+    "port_type": "full or partial port",
+    "remaining_numbers": "numbers that stay",
+    "pon": "purchase order number",
 }
 FOLLOWING = frozenset(
     [
@@ -51,6 +54,9 @@ FOLLOWING = frozenset(
         "is_mixed",
         "is_open",
         "foc_is_firm",
+        "foc_state",
+        "number_type",
+        "fast_port",
         "messaging_open",
         "submission_cycle",
         "foc_changes",
@@ -70,6 +76,9 @@ THEIRS = (
     "portability_status",
     "requirements_status",
     "activation_job_status",
+    "port_type",
+    "remaining_numbers",
+    "pon",
 )
 """Columns in the provider's own words."""
 DATES = ("requested_foc_on", "requested_foc_at", "confirmed_foc_on", "confirmed_foc_at", "ported_at")
