@@ -158,7 +158,7 @@ def test_a_date_counts_until_its_day_is_over_where_the_account_is(acme: Desk) ->
 
 def test_a_group_rolls_up_as_an_orders_numbers_do(acme: Desk) -> None:
     """Against the same rule in Python: every state, every two, and every two beside one that has ported."""
-    lives = [(state,) for state in State] + [*combinations(State, 2)]
+    lives: list[tuple[State, ...]] = [(state,) for state in State] + [*combinations(State, 2)]
     lives += [(*pair, State.PORTED) for pair in combinations(State, 2)]
     facts = [
         member(f"{group}-{n}", state, f"{group}")
