@@ -1,5 +1,6 @@
 """From the first schema to the present one: every row stays, the new columns are filled, readers go on reading."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,8 +45,18 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
         url = request.getfixturevalue("empty_postgres_url")
     filled.fill(now)
     first_schema.make(url, tmp_path)
-    first_schema.copy(now, url, lambda table, row: None)
+    first_schema.copy(now, url, as_it_was)
     return Old(url, now)
+
+
+def as_it_was(table: str, row: dict[str, Any]) -> None:
+    """Takes from a row what the first version did not read."""
+    if table == "fact":
+        said = json.loads(row["said"])
+        said.pop("terms", None)
+        said.pop("missing", None)
+        said.get("references", {}).pop("pon", None)
+        row["said"] = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
 def rows(url: str, view: str) -> list[dict[str, Any]]:

@@ -4,6 +4,9 @@ A column that may not be null gets a default for the rows that are there, and ke
 writes the column itself.
 """
 
+import json
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import AutoString, UTCDateTime
@@ -38,8 +41,43 @@ def _orders() -> None:
         sqlite_where=where,
         postgresql_where=where,
     )
+    _facts()
     # Read again with the present rules at the next look, or by `replay`; the clocks at the next start.
     op.execute("update port_order set map_version = '', clock_version = ''")
+
+
+def _facts() -> None:
+    """What the kept documents of Telnyx's orders held and no fact told yet, so that a replay finds it: what was
+    ordered, and the purchase order number, which only stood in the description."""
+    tx = op.get_bind()
+    page = sa.text(
+        "select f.id, f.said, d.body from fact f join account a on a.id = f.account_id "
+        "join document d on d.order_pk = f.order_pk and d.hash = f.document "
+        "where a.provider = 'telnyx' and f.part = 'order' and f.id > :after order by f.id limit 1000"
+    )
+    after = -1
+    while rows := tx.execute(page, {"after": after}).all():
+        after = rows[-1].id
+        told = [(row.id, row.said, _told(json.loads(row.said), json.loads(row.body))) for row in rows]
+        news = [{"id": id, "said": said} for id, before, said in told if said != before]
+        if news:
+            tx.execute(sa.text("update fact set said = :said where id = :id"), news)
+
+
+def _told(said: dict[str, Any], item: dict[str, Any]) -> str:
+    misc, settings = item.get("misc") or {}, item.get("activation_settings") or {}
+    places = {
+        "port_type": (misc, "type", str),
+        "remaining_numbers": (misc, "remaining_numbers_action", str),
+        "number_type": (item, "phone_number_type", str),
+        "fast_port": (settings, "fast_port_eligible", bool),
+    }
+    terms = {name: o[key] for name, (o, key, kind) in places.items() if isinstance(o.get(key), kind)}
+    if terms:
+        said.setdefault("terms", terms)
+    if isinstance(item.get("pon"), str) and item["pon"]:
+        said.setdefault("references", {}).setdefault("pon", item["pon"])
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
 def _reason_texts() -> None:
