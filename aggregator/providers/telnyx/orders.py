@@ -170,7 +170,7 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
         steps=_steps(item),
         numbers_total=whole(item, "porting_phone_numbers_count"),
         requirements_met=met if isinstance(met := item.get("requirements_met"), bool) else None,
-        missing=None if missing is None else tuple(sorted(map(_requirement, missing))),
+        missing=None if missing is None else tuple(map(_requirement, missing)),
     )
     yield from _with_numbers(order, item, page)
 
@@ -298,7 +298,7 @@ def _missing(item: Item) -> list[Item] | None:
     if "requirements" not in item:
         return None
     lines = [line for line in entries(item, "requirements") if isinstance(line, dict)]
-    return [line for line in lines if line.get("field_value") in (None, "")]
+    return sorted((line for line in lines if line.get("field_value") in (None, "")), key=_requirement)
 
 
 def _requirement(line: Item) -> str:
