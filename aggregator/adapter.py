@@ -11,7 +11,8 @@ from aggregator.core.account import (
     Pacing,
 )
 from aggregator.core.clocks import Clock, CountedFrom
-from aggregator.core.documents import document, keep, masked
+from aggregator.core.documents import document, joined, keep, masked
+from aggregator.core.fields import entries, flag, get, inner, several, text, texts, told, whole, written
 from aggregator.core.model import (
     NOT_TOLD,
     Announced,
@@ -55,22 +56,17 @@ from aggregator.core.model import (
 )
 from aggregator.core.reading import (
     each,
-    entries,
-    get,
     in_listed_order,
-    inner,
-    instant,
     is_overlong,
     json_object,
-    local_date,
     named,
-    several,
+    one,
     sift,
     snapshot,
-    text,
-    whole,
 )
 from aggregator.core.stuck import Usual
+from aggregator.core.times import day, instant, local_date
+from aggregator.core.unread import unread
 from aggregator.errors import PageChanged
 
 API = 1
@@ -128,22 +124,30 @@ __all__ = [
     "Whole",
     "Window",
     "Word",
+    "day",
     "document",
     "each",
     "entries",
+    "flag",
     "get",
     "in_listed_order",
     "inner",
     "instant",
     "is_overlong",
+    "joined",
     "json_object",
     "keep",
     "local_date",
     "masked",
     "named",
+    "one",
     "several",
     "sift",
     "snapshot",
     "text",
+    "texts",
+    "told",
+    "unread",
     "whole",
+    "written",
 ]

@@ -556,9 +556,7 @@ def test_an_order_without_a_number_list_removes_no_number(numbers: Any) -> None:
 GOOD = {"Number": "+61255500101", "Status": "Queued"}
 
 
-@pytest.mark.parametrize(
-    "bad", [None, 5, "x", [], {}, {"Number": {}}, {"Number": "+61255500102", "Status": {"x": 1}}]
-)
+@pytest.mark.parametrize("bad", [None, 5, "x", [], {}, {"Number": {}}, {"Number": 1.5}])
 def test_a_number_that_cannot_be_read_costs_neither_the_order_nor_the_others(bad: Any) -> None:
     reading = read([{"PortingNo": "P-1", "Status": "Queued", "PortingNumbers": [GOOD, bad]}])
     order = reading.facts[0]

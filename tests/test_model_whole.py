@@ -203,10 +203,15 @@ def shown(filler: Filler, *columns: str) -> Any:
     return values if len(values) > 1 else values[0]
 
 
-def test_a_date_at_midnight_is_a_day_and_a_moment_is_a_day_in_the_accounts_zone(filler: Filler) -> None:
+def test_a_date_with_its_time_is_a_moment_with_its_day_in_the_accounts_zone_midnight_too(
+    filler: Filler,
+) -> None:
     asked, agreed = stamp("06-26 00:00"), stamp("06-26 02:30")
     filler.look("o", "06-03 10:00", "foc-date-confirmed", [NUMBER], requested=asked, foc=agreed)
-    assert shown(filler, "requested_foc_on", "requested_foc_at") == ("2026-06-26", None)
+    assert shown(filler, "requested_foc_on", "requested_foc_at") == (
+        "2026-06-25",
+        "2026-06-26T00:00:00.000000Z",
+    )
     assert shown(filler, "confirmed_foc_on", "confirmed_foc_at") == (
         "2026-06-25",
         "2026-06-26T02:30:00.000000Z",

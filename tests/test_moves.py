@@ -124,10 +124,10 @@ def test_a_move_is_told_once_in_whatever_order_and_transactions_it_is_learned(
 ) -> None:
     """All orders of arrival, one order of numbers each, so that one database serves them all."""
     for place, order in enumerate(permutations(("left", "came", "split"))):
-        a, b, key = f"a{place}", f"b{place}", f"+130355501{20 + place}"
-        acme.record(listed(0, a, key, group=group and f"pr_{place}"))
+        a, b, key, other = f"a{place}", f"b{place}", f"+130355501{20 + place}", f"+130355501{60 + place}"
+        acme.record(listed(0, a, key, other, group=group and f"pr_{place}"))
         news = {
-            "left": (listed(1, a, group=group and f"pr_{place}"),),
+            "left": (listed(1, a, other, group=group and f"pr_{place}"),),
             "came": (listed(1, b, key, group=group and f"pr_{place}"),),
             "split": split(0.9, a, b),
         }
@@ -237,7 +237,8 @@ def test_a_number_may_move_on_and_back(acme: Desk) -> None:
     ready(acme)
     c = "acme/port_in/c"
     acme.record(listed(1, "a", STAY, group="pr_1"), listed(1, "b", GO, group="pr_1"))
-    acme.record(listed(2, "b", group="pr_1"), listed(2, "c", GO, group="pr_1"))
+    acme.record(listed(2, "c", GO, group="pr_1"))
+    acme.record(listed(2, "b", group="pr_1"))
     acme.record(listed(3, "a", STAY, GO, group="pr_1"))
     acme.record(listed(4, "c", group="pr_1"))
     assert told(acme)[1:] == [MOVED, ("number_moved", c, B, c), ("number_moved", A, c, A)]

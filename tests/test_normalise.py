@@ -101,7 +101,7 @@ def test_every_text_maps(text: str | None, provider: str, direction: Direction) 
     assert fact.status.meaning is not None
     assert fact.status.raw == text, "the provider's own word is always kept"
     assert State(fact.status.meaning.value) in State
-    assert fact.status.reasons[0].meaning is not None
+    assert fact.status.given[0].meaning is not None
 
 
 # --- the operator's words -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from made import page
 
 from aggregator.core.documents import cut, document, keep, masked
+from aggregator.core.fields import entries, get, inner, several, text, whole
 from aggregator.core.model import Moment, Skipped
 from aggregator.core.reading import (
     MAX_DEPTH,
@@ -17,18 +18,11 @@ from aggregator.core.reading import (
     MAX_SKIPPED,
     MAX_VALUES,
     each,
-    entries,
-    get,
-    inner,
-    instant,
     json_object,
-    local_date,
     named,
-    several,
     sift,
-    text,
-    whole,
 )
+from aggregator.core.times import day, instant, local_date
 from aggregator.errors import PageChanged
 
 SECRET = "hidden-5150"
@@ -163,6 +157,7 @@ def test_a_list_inside_an_item_is_sifted_even_when_nothing_of_it_can_be_read() -
 def test_the_ids_of_a_page_are_those_of_readable_and_unreadable_items() -> None:
     assert named([{"id": "a"}, {"id": ""}, {"id": 5}, {"id": {"x": 1}}, 7, {"id": "b", "n": []}], "id") == {
         "a",
+        "5",
         "b",
     }
 
@@ -180,7 +175,7 @@ def test_a_field_that_must_be_there_is_there_and_of_its_kind() -> None:
     assert get({"a": True}, "a", bool) is True
     assert refused(get, {}, "a", str) == refused(get, {"a": None}, "a", str) == "a: missing"
     assert refused(get, {"a": ""}, "a", str) == "a: missing"
-    assert refused(get, {"a": 5}, "a", str) == "a: not str"
+    assert refused(get, {"a": 1.5}, "a", str) == refused(get, {"a": True}, "a", str) == "a: not str"
     assert refused(get, {"a": True}, "a", int) == "a: not int"
 
 
@@ -234,12 +229,16 @@ def test_every_published_form_of_a_time_is_the_same_instant(said: Any) -> None:
     "said",
     [
         "soon", "2021-13-01", "²", 1e300, 2**62, -(2**62), 1780000000000, True, [], {}, "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-12:00", "99999999999999999999",
+        "9999-12-31T23:59:59-12:00", "99999999999999999999", 0, "0", -1, "-1", float("nan"), 20261220, "20261220",
+        20261220.0, "0001-01-01", "0001-01-01T00:00:00Z", "0001-01-01Z", "1999-12-31", "1999-12-31T23:59:59.999999Z",
+        946684799, "2100-01-01", "2100-01-01T00:00:00Z", 4102444800, "9999-12-31", 1780000000000000, "1780000000000",
+        "12/09/2026", "2026-06-16X", "2026-02-30Z", [1780000000], {"x": 1}, False,
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_refused(said: Any) -> None:
     assert refused(instant, {"at": said}, "at") == "at: not a time"
     assert refused(local_date, {"at": said}, "at", "UTC") == "at: not a time"
+    assert refused(day, {"at": said}, "at", "UTC") == "at: not a time"
 
 
 def test_the_trace_of_a_refused_time_does_not_tell_it() -> None:
@@ -250,7 +249,16 @@ def test_the_trace_of_a_refused_time_does_not_tell_it() -> None:
 
 def test_a_time_may_be_missing() -> None:
     assert [instant(item, "at") for item in ({}, {"at": None}, {"at": ""})] == [None] * 3
-    assert [local_date(item, "at", "UTC") for item in ({}, {"at": None}, {"at": ""})] == [None] * 3
+    for read in (local_date, day):
+        assert [read(item, "at", "UTC") for item in ({}, {"at": None}, {"at": ""})] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "said", ["2000-01-01T00:00:00Z", 946684800, "2099-12-31T23:59:59.999999Z", 4102444799]
+)
+def test_from_2000_to_2099_there_are_times(said: Any) -> None:
+    at = instant({"at": said}, "at")
+    assert at is not None and 2000 <= at.year <= 2099
 
 
 @pytest.mark.parametrize(
@@ -266,20 +274,45 @@ def test_a_time_may_be_missing() -> None:
         ("2026-03-29T01:30:00+01:00", "Europe/Berlin", date(2026, 3, 29), 0),
     ],
 )
-def test_a_date_is_a_day_in_the_account_s_zone_and_midnight_utc_is_a_day_without_an_hour(
+def test_of_a_date_that_is_documented_as_a_day_midnight_utc_is_the_day_without_an_hour(
+    said: Any, zone: str, on: date, hour: int | None
+) -> None:
+    moment = day({"foc": said}, "foc", zone)
+    assert isinstance(moment, Moment)
+    assert (moment.on, moment.at.hour if moment.at else None) == (on, hour)
+
+
+@pytest.mark.parametrize(
+    ("said", "zone", "on", "hour"),
+    [
+        ("2026-06-16T00:00:00Z", "America/New_York", date(2026, 6, 15), 0),  # a cutover at 20:00 there
+        ("2026-06-16T00:00:00Z", "UTC", date(2026, 6, 16), 0),
+        ("2026-06-15T20:00:00-04:00", "America/New_York", date(2026, 6, 15), 0),
+        (1781568000, "America/New_York", date(2026, 6, 15), 0),
+        ("2026-06-16", "America/New_York", date(2026, 6, 16), None),
+        ("2026-06-16Z", "America/New_York", date(2026, 6, 16), None),
+        ("2026-06-16Z", "Australia/Sydney", date(2026, 6, 16), None),
+        ("2026-06-16+10:00", "America/New_York", date(2026, 6, 16), None),
+        ("2026-04-30T15:00:00Z", "Australia/Sydney", date(2026, 5, 1), 15),
+    ],
+)
+def test_of_a_date_that_is_documented_with_its_time_every_instant_is_one(
     said: Any, zone: str, on: date, hour: int | None
 ) -> None:
     moment = local_date({"foc": said}, "foc", zone)
-    assert moment is not None
-    assert moment.on == on
-    assert (moment.at.hour if moment.at else None) == hour
+    assert isinstance(moment, Moment)
+    assert (moment.on, moment.at.hour if moment.at else None) == (on, hour)
+
+
+def test_a_day_with_a_zone_is_an_instant_where_one_is_asked_for() -> None:
+    assert instant({"at": "2026-06-16Z"}, "at") == datetime(2026, 6, 16, tzinfo=UTC)
 
 
 def test_a_date_at_the_edge_of_the_calendar_is_refused_and_raises_nothing_else() -> None:
     assert refused(local_date, {"d": "9999-12-31T23:59:59Z"}, "d", "Pacific/Auckland") == "d: not a time"
     assert refused(local_date, {"d": "0001-01-01T01:00:00Z"}, "d", "Pacific/Honolulu") == "d: not a time"
     assert refused(local_date, {"d": "2026-02-30"}, "d", "UTC") == "d: not a time"
-    assert local_date({"d": "9999-12-31"}, "d", "UTC") == Moment(date(9999, 12, 31))
+    assert local_date({"d": "2099-12-31"}, "d", "UTC") == Moment(date(2099, 12, 31))
 
 
 # --- what may be kept -----------------------------------------------------------------------------------
@@ -296,7 +329,7 @@ def test_a_document_holds_the_named_fields_in_canonical_form() -> None:
         "id": "é",
     }
     assert document(item, TREE) == (
-        '{"id":"é","lines":[{"number":"1"},{"number":"2"}],"status":{"value":"x"},"tags":["b","a"]}'
+        '{"id":"é","lines":[{"number":"1"},{"number":"2"}],"status":{"value":"x"},"tags":["a","b"]}'
     )
     assert document(dict(reversed(item.items())), TREE) == document(item, TREE)
 
@@ -346,6 +379,6 @@ def test_digits_after_pin_passcode_password_and_account_are_masked(words: str, k
         "note": words,
         "reason": words,
     }
-    said = {"why": kept, "Errors": [{"Description": kept}, None], "note": words}
+    said = {"why": kept, "Errors": [None, {"Description": kept}], "note": words}
     assert json.loads(document(item, free)) == said
     assert json.loads(document({"why": [words, {"at": words}]}, free)) == {"why": [kept, {}]}

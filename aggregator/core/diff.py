@@ -12,6 +12,7 @@ from operator import attrgetter, itemgetter, ne
 from typing import Any, TypeAlias
 
 from aggregator.core.fold import NUMBER_FACET, facet_stamp, said_of_order, stamp
+from aggregator.core.history import with_reasons
 from aggregator.core.model import NOT_TOLD, Change, Fact, Moment, Source, State, Status
 from aggregator.core.standing import (
     COPIED,
@@ -157,7 +158,7 @@ _Columns: TypeAlias = tuple[tuple[str, ...], Callable[[Any], tuple[Value, ...]]]
 def _status_columns(status: Status | None) -> tuple[Value, ...]:
     if status is None:
         return (None, None, ())
-    reasons = sorted({reason.meaning.code for reason in status.reasons if reason.meaning})
+    reasons = sorted({reason.meaning.code for reason in status.given if reason.meaning})
     return (state_of(status), status.raw, tuple(reasons))
 
 
@@ -199,6 +200,8 @@ def _late_steps(
         trail = after.trails.get(facet, ())
         if len(trail) == len(before.trails.get(facet, ())) or trail[-1][0] <= at:
             continue
+        if facet == "status":
+            trail = with_reasons(trail)
         place = bisect_left(trail, at, key=itemgetter(0))
         if trail[place][0] != at:
             continue

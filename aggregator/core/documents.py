@@ -10,6 +10,7 @@ from aggregator.core.account import KeepTree
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _ABSENT = object()
+NESTED = frozenset({dict, list})
 FREE: Final[KeepTree] = MappingProxyType({})
 """The empty tree of a field that holds free text: a plain value whose secrets are masked."""
 MASK = "***"
@@ -43,8 +44,24 @@ def _branch(tree: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def document(item: object, tree: KeepTree) -> str:
-    """The kept part of an item as canonical JSON text (keys sorted, no spaces)."""
-    return _canonical(cut(item, tree))
+    """The kept part of an item as canonical JSON text: keys sorted, no spaces, every list as the set that it is (a
+    provider may show its numbers, reasons and steps in another order at each look)."""
+    return _canonical(_in_order(cut(item, tree)))
+
+
+def joined(documents: Iterable[str]) -> str:
+    """The documents of several pages of one list as one, whichever page an entry came on."""
+    lines = {_canonical(line) for text in documents for line in json.loads(text)}
+    return f"[{','.join(sorted(lines))}]"
+
+
+def _in_order(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _in_order(entry) if type(entry) in NESTED else entry for name, entry in value.items()}
+    if isinstance(value, list):
+        entries = {_canonical(entry): entry for entry in map(_in_order, value)}
+        return [entries[text] for text in sorted(entries)]
+    return value
 
 
 def cut(item: object, tree: KeepTree) -> object:

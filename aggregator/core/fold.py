@@ -12,6 +12,7 @@ from typing import Any
 
 from aggregator.core.model import (
     NOT_TOLD,
+    Carrier,
     Carriers,
     Dates,
     Fact,
@@ -22,7 +23,7 @@ from aggregator.core.model import (
     Whole,
 )
 from aggregator.core.rollup import derive
-from aggregator.core.standing import NumberTold, Stamp, Standing, Told, Trail
+from aggregator.core.standing import Gone, NumberTold, Stamp, Standing, Told, Trail
 
 ORDER_TRAILS = frozenset({"status", "confirmed", "messaging", "steps", "task", "existence", "list", "dated"})
 NUMBER_TRAILS = frozenset({"status", "requirement"})
@@ -85,7 +86,11 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
         if values is not None:
             for name in names:
                 value = getattr(values, name)
-                if value is not NOT_TOLD:
+                if value is NOT_TOLD or (name == "created" and value is None):
+                    continue
+                if group == "carriers":
+                    yield from _carrier(name, value)
+                else:
                     yield name, value
     if fact.deleted is not None:
         yield "existence", _gone(fact)
@@ -99,11 +104,19 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
         yield "dated", None
 
 
-def _gone(fact: Fact) -> str | None:
+def _carrier(name: str, carrier: Carrier | None) -> Iterator[tuple[str, object]]:
+    """A carrier's name and its SPID, each a facet of its own; of None both are said to be none."""
+    for column, value in (("name", carrier and carrier.name), ("spid", carrier and carrier.spid)):
+        if value is not NOT_TOLD:
+            yield f"{name}_{column}", value
+
+
+def _gone(fact: Fact) -> Gone | None:
     """How a fact shows that its order is gone; None where it is there."""
     if not fact.deleted:
         return None
-    return "event" if fact.source is Source.EVENT else "absent" if fact.absent else "not_found"
+    by_look = "absent" if fact.absent else "not_found"
+    return Gone("event" if fact.source is Source.EVENT else by_look, fact.deleted_at)
 
 
 def said_of_number(said: NumberSaid) -> Iterator[tuple[str, object]]:

@@ -4,13 +4,14 @@ the reasons and how long each was given."""
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby, pairwise, takewhile
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-from aggregator.core.model import Basis, Meaning, State, Status, WaitingOn
+from aggregator.core.model import NOT_TOLD, Basis, Meaning, State, Status, WaitingOn
 from aggregator.core.standing import Held, NumberTold, Stamp, Standing, Told, Trail
 from aggregator.core.states import MOVED, rolled_up, state_of
 
@@ -85,7 +86,7 @@ def runs_of(trail: Trail[Status]) -> list[Run]:
 
 def own_statuses(number: NumberTold, told: Told) -> Trail[Status]:
     """What was said of a number's own status, in order."""
-    return in_order(number.trails.get("status", ()), told)
+    return with_reasons(in_order(number.trails.get("status", ()), told))
 
 
 def moved_in(runs: Sequence[Run]) -> Run | None:
@@ -110,7 +111,7 @@ def gone_of(told: Told) -> Mapping[str, Stamp]:
 
 def statuses_of(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
     """The order's own statuses where its provider gives one, else what those of its numbers add up to."""
-    own: Trail[Status] = in_order(told.trails.get("status", ()), told)
+    own: Trail[Status] = with_reasons(in_order(told.trails.get("status", ()), told))
     if any(status.raw is not None for _, status in own):
         return own
     said: list[tuple[Stamp, str, Status | None]] = [
@@ -136,18 +137,33 @@ def statuses_of(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
     return tuple(trail)
 
 
+def with_reasons(trail: Trail[Status]) -> Trail[Status]:
+    """Statuses with the reasons that stood where none are told: those of the status before, as long as the word is
+    the same. A new word begins without any."""
+    if all(status.reasons is not NOT_TOLD for _, status in trail):
+        return trail
+    settled: list[tuple[Stamp, Status]] = []
+    for at, status in trail:
+        if status.reasons is NOT_TOLD:
+            before = settled[-1][1] if settled else None
+            same = before is not None and before.raw == status.raw
+            status = replace(status, reasons=before.reasons if before and same else ())
+        settled.append((at, status))
+    return tuple(settled)
+
+
 # --- reasons --------------------------------------------------------------------------------------------
 
 
 def reasons_of(told: Told, before: Standing | None) -> tuple[Held, ...]:
     """Every reason of the order and of its numbers. What stood `before` spares the work for numbers that
     nothing new was said about."""
-    held = [*_held("", in_order(told.trails.get("status", ()), told))]
+    held = [*_held("", with_reasons(in_order(told.trails.get("status", ()), told)))]
     was = before.told.numbers if before else {}
     kept = {key for key, number in told.numbers.items() if was.get(key) is number}
     for key, number in told.numbers.items():
         if key not in kept:
-            held.extend(_held(key, in_order(number.trails.get("status", ()), told)))
+            held.extend(_held(key, own_statuses(number, told)))
     held.extend(one for one in (before.reasons if before else ()) if one.number_key in kept)
     return tuple(sorted(held, key=lambda one: (one.number_key, one.since, one.code, one.raw_code)))
 
@@ -156,9 +172,9 @@ def _held(number_key: str, trail: Trail[Status]) -> Iterator[Held]:
     """Each reason with the span over which it was given; a span of no length was not held."""
     standing: dict[tuple[str, str], Held] = {}
     for at, status in trail:
-        if not status.reasons and not standing:
+        if not status.given and not standing:
             continue
-        given = {(reason.meaning.code, reason.code): reason for reason in status.reasons if reason.meaning}
+        given = {(reason.meaning.code, reason.code): reason for reason in status.given if reason.meaning}
         for key in [key for key in standing if key not in given]:
             was = standing.pop(key)
             if was.since < at[0]:

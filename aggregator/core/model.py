@@ -241,11 +241,17 @@ class ReasonSaid:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A status word with the reasons given beside it; `meaning` is filled by `normalise`."""
+    """A status word with the reasons given beside it; `meaning` is filled by `normalise`. Reasons that are not told
+    are those that stood, as long as the word is the same: a new word begins without any."""
 
     raw: str | None
-    reasons: tuple[ReasonSaid, ...] = ()
+    reasons: tuple[ReasonSaid, ...] | NotTold = ()
     meaning: Meaning | None = None
+
+    @property
+    def given(self) -> tuple[ReasonSaid, ...]:
+        """The reasons that are told here, if any."""
+        return () if self.reasons is NOT_TOLD else self.reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +272,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A carrier by name and by SPID or OCN, which are never mixed."""
+    """A carrier by name and by SPID or OCN, which are never mixed. Where one of the two is not told, it stands as
+    it was."""
 
-    name: str | None = None
-    spid: str | None = None
+    name: str | NotTold | None = None
+    spid: str | NotTold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,9 +364,10 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An order came out of another one (a split). Once recorded, `parent` is our order_id."""
+    """An order came out of another one (a split); without a `parent`, out of none (any more). Once recorded, `parent`
+    is our order_id."""
 
-    parent: str
+    parent: str | None
     child: str
 
 
@@ -406,9 +414,9 @@ class Fact:
     look; `announced` is the event of an event. `ordinal`: its place in the provider's own list,
     for what happened in one moment. `said_at`: when the provider last changed a document, by its own word; what it
     says is so since then, whenever we looked, but for the facets in `facets_at`, of which something newer spoke
-    before. `absent`: it says so of an order that complete lists lacked before.
-    `asked`: it shows the order as being cancelled because we asked. `missing`: what the provider requires of
-    us and has not got, in its words.
+    before. `deleted_at`: when it was deleted, where that is told. `absent`: it says so of an order that complete
+    lists lacked before. `asked`: it shows the order as being cancelled because we asked. `missing`: what the
+    provider requires of us and has not got, in its words.
     """
 
     order: OrderRef
@@ -440,6 +448,7 @@ class Fact:
     link: Link | None = None
     documents_changed: bool = False
     deleted: bool | None = None
+    deleted_at: datetime | None = None
     asked: bool | None = None
     absent: bool | None = None
 

@@ -10,6 +10,7 @@ from typing import Any
 import phonenumbers
 
 from aggregator.core.account import Adapter, Words
+from aggregator.core.documents import joined
 from aggregator.core.model import (
     NOT_TOLD,
     Basis,
@@ -97,7 +98,9 @@ def _shadow(exact: dict[tuple[Vocabulary, str], Meaning], vocabulary: Vocabulary
 def normalise(fact: Fact, words: Words) -> Fact:
     """The same fact with our words beside the provider's; what has no entry becomes `unknown`."""
     told = {name: value for name in WORDED if (value := getattr(fact, name)) is not None}
-    return replace(fact, **meanings(told, fact.order.direction, words)) if told else fact
+    if not told:
+        return fact
+    return replace(fact, **meanings(told, fact.order.direction, words))
 
 
 def meanings(said: Mapping[str, Any], direction: Direction, words: Words) -> dict[str, Any]:
@@ -122,8 +125,13 @@ def status_words(direction: Direction) -> Vocabulary:
 
 
 def meant(status: Status, vocabulary: Vocabulary, words: Words) -> Status:
-    """A status with its meaning, and each reason with its own."""
-    reasons = tuple(ReasonSaid(said.code, said.text, reason(said.code, words)) for said in status.reasons)
+    """A status with its meaning, and each reason with its own. Reasons are a set, so they get a fixed order."""
+    reasons: tuple[ReasonSaid, ...] | NotTold = status.reasons
+    if reasons is not NOT_TOLD:
+        given = {(said.code, said.text or ""): said for said in reasons}
+        reasons = tuple(
+            ReasonSaid(said.code, said.text, reason(said.code, words)) for _, said in sorted(given.items())
+        )
     return Status(status.raw, reasons, meaning(status.raw, vocabulary, words))
 
 
@@ -199,7 +207,7 @@ def unknown(fact: Fact) -> Iterator[tuple[Vocabulary, str]]:
         if status.raw is not None and status.meaning and status.meaning.basis is Basis.NONE:
             yield status_words(fact.order.direction), status.raw
         yield from (
-            (Vocabulary.REASON, reason.code) for reason in status.reasons if reason.meaning is NO_REASON
+            (Vocabulary.REASON, reason.code) for reason in status.given if reason.meaning is NO_REASON
         )
     side = [(fact.messaging, Vocabulary.MESSAGING), (fact.activation, Vocabulary.ACTIVATION)]
     side += [(fact.task.status, fact.task.kind)] if fact.task else []
@@ -215,5 +223,5 @@ def gathered(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     if not pages:
         return ()
     numbers = {said.raw: said for fact in pages if fact.numbers for said in fact.numbers.numbers}
-    kept = "[" + ",".join(sorted((fact.document or "[]")[1:-1] for fact in pages)) + "]"
+    kept = joined(fact.document or "[]" for fact in pages)
     return (replace(pages[-1], numbers=Whole(tuple(numbers.values())), document=kept),)

@@ -1,36 +1,49 @@
 """Typed look-ups for adapters: they name what is missing or wrong, and nothing else of a page gets past them.
 
-Every function here raises `PageChanged` (never `KeyError` or `TypeError`) when the page is not what it
-should be, and its message names the field, never the content.
+A page that is not what it should be, and an item without what `get` demands, raise `PageChanged` (never `KeyError`
+or `TypeError`); its message names the field, never the content. Any other field of an item that cannot be read costs
+nothing but itself: it is not told, and `each` names it with its path beside what it read of the item.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields as columns_of
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import datetime
 from hashlib import blake2b
 from itertools import chain
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from aggregator.core.account import KeepTree
 from aggregator.core.documents import document
-from aggregator.core.model import Fact, Moment, OrderRef, Page, Part, Skipped, Source
+from aggregator.core.fields import kind_of, written
+from aggregator.core.model import (
+    NOT_TOLD,
+    Carrier,
+    Fact,
+    NumberSaid,
+    OrderRef,
+    Page,
+    Part,
+    Skipped,
+    Source,
+    Status,
+    Whole,
+)
+from aggregator.core.unread import is_noting, noted, noting, path_of, unread
 from aggregator.errors import PageChanged
 
-Json = Mapping[str, Any]
 T = TypeVar("T")
 
 MAX_INTEGER = 2**63 - 1
-MAX_COUNT = 2**31 - 1  # what a column for a count holds on both databases
 MAX_DEPTH = 32  # of a page; the deepest published one has eight levels
 MAX_VALUES = 400_000  # of a page: as many as its longest body holds when each takes the room of a real field
 MAX_ITEMS = 10_000  # of a page; the largest that we ask for has 500
 MAX_SKIPPED = 1_000  # so many that cannot be read are no single bad ones
 LONGEST_ID = 200  # characters; no provider's id has more than 40
+MAX_FIELDS = 1_000  # fields of items that are named when they cannot be read; further ones are counted
 NESTED = frozenset({dict, list})
 SCRUBBED = re.compile("[\x00\ud800-\udfff]")
 
@@ -109,14 +122,24 @@ def each(
     name: str,
     keep: KeepTree,
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
-    """Read every item of a page, as `sift` does. A page on which nothing can be read is not a page we know;
-    one item that at least is named may just be a bad one."""
+    """Read every item of a page, as `sift` does. A field of an item that cannot be read is named by the item and
+    its path. A page on which nothing can be read is not a page we know; one item that at least is named may just be
+    a bad one."""
     if len(items) > MAX_ITEMS:
         raise PageChanged(f"{len(items)} items on one page")
-    good, skipped, unread = _sifted(items, read, name, keep, "")
-    if unread and unread == len(items) and (unread > 1 or not named(items, name)):
-        raise PageChanged(f"none of {unread} items can be read: {skipped[-1].error}")
+    good, skipped, lost = _sifted(items, read, name, keep, "", True)
+    if lost and lost == len(items) and (lost > 1 or not named(items, name)):
+        raise PageChanged(f"none of {lost} items can be read: {skipped[-1].error}")
     return good, skipped
+
+
+def one(
+    item: dict[str, Any], read: Callable[[dict[str, Any]], Iterable[T | Skipped]], name: str
+) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
+    """Read the one item of a page, as `each` does; what `read` refuses refuses the page."""
+    parts, beside = _parted(item, read, name, True)
+    good = tuple(part for part in parts if not isinstance(part, Skipped))
+    return good, (*(part for part in parts if isinstance(part, Skipped)), *_first(beside))
 
 
 def sift(
@@ -128,7 +151,7 @@ def sift(
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
     """Read every entry of a list inside the item `within`. One that cannot be read is skipped and named by
     its `name` field, else by a hash of what may be kept of it; so is what `read` itself sets aside."""
-    return _sifted(items, read, name, keep, f"{within}/")[:2]
+    return _sifted(items, read, name, keep, f"{within}/", not is_noting())[:2]
 
 
 def _sifted(
@@ -137,16 +160,19 @@ def _sifted(
     name: str,
     keep: KeepTree,
     prefix: str,
+    outermost: bool,
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...], int]:
     good: list[T] = []
     skipped: list[Skipped] = []
-    unread = 0
+    fields: list[Skipped] = []
+    lost = 0
     for item in items:
         try:
-            said = list(read(_object(item, name)))
+            said, beside = _parted(_object(item, name), read, name, outermost)
         except PageChanged as error:
-            unread += 1
-            said = [Skipped(prefix + _ref(item, name, keep), str(error))]
+            lost += 1
+            said, beside = [Skipped(prefix + _ref(item, name, keep), str(error))], []
+        fields += beside
         for part in said:
             if isinstance(part, Skipped):
                 skipped.append(part)
@@ -154,7 +180,41 @@ def _sifted(
                 good.append(part)
         if len(skipped) > MAX_SKIPPED:
             raise PageChanged(f"more than {MAX_SKIPPED} items cannot be read: {skipped[-1].error}")
-    return tuple(good), tuple(skipped), unread
+    return tuple(good), (*skipped, *_first(fields)), lost
+
+
+def _parted(
+    item: dict[str, Any], read: Callable[[dict[str, Any]], Iterable[T | Skipped]], name: str, outermost: bool
+) -> tuple[list[T | Skipped], list[Skipped]]:
+    """What an item says, and the fields of it that cannot be read; those of an entry inside of another item are
+    noted there."""
+    with noting() as found:
+        parts = [_without_guesses(part) for part in read(item)]
+    if not outermost:
+        for said in found:
+            unread(said.within, said.name, said.error, blunt=False)
+        return parts, []
+    ref = written(item.get(name)) or "item"
+    return parts, [Skipped(f"{ref[:200]}/{path_of(item, said)}", said.error) for said in found]
+
+
+def _without_guesses(part: T) -> T:
+    """A number whose status cannot be read has the status it had."""
+    if isinstance(part, NumberSaid) and part.status == Status(None) and _is_blunt():
+        return replace(part, status=NOT_TOLD)
+    return part
+
+
+def _first(fields: list[Skipped]) -> list[Skipped]:
+    """The unreadable fields of a page, each once; of very many the first, and how many there are."""
+    distinct = list(dict.fromkeys(fields))
+    if len(distinct) <= MAX_FIELDS:
+        return distinct
+    return [*distinct[:MAX_FIELDS], Skipped("fields", f"{len(distinct)} fields cannot be read")]
+
+
+def _is_blunt() -> bool:
+    return any(said.blunt for said in noted())
 
 
 def named(items: Sequence[Any], name: str, *within: str) -> frozenset[str]:
@@ -162,150 +222,26 @@ def named(items: Sequence[Any], name: str, *within: str) -> frozenset[str]:
     return frozenset(
         "/".join((ref, *(str(item.get(field)) for field in within)))
         for item in items
-        if isinstance(item, dict) and isinstance(ref := item.get(name), str) and ref
+        if isinstance(item, dict) and (ref := written(item.get(name)))
     )
 
 
 def _object(item: object, name: str) -> dict[str, Any]:
     if not isinstance(item, dict):
-        raise PageChanged(f"item with {name}: not an object but {_kind(item)}")
+        raise PageChanged(f"item with {name}: not an object but {kind_of(item)}")
     return item
 
 
 def _ref(item: object, name: str, keep: KeepTree) -> str:
-    ref = item.get(name) if isinstance(item, dict) else None
-    if isinstance(ref, str) and ref:
+    if isinstance(item, dict) and (ref := written(item.get(name))):
         return ref[:LONGEST_ID]
-    kept = document(item, keep) if isinstance(item, dict) else _kind(item)
+    kept = document(item, keep) if isinstance(item, dict) else kind_of(item)
     return blake2b(kept.encode(), digest_size=12).hexdigest()
-
-
-# --- single fields --------------------------------------------------------------------------------------
-
-
-def get(item: Json, name: str, kind: type[T]) -> T:
-    """A field that must be there, of that type (an empty string counts as missing)."""
-    value = item.get(name)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or value == "":
-        raise PageChanged(f"{name}: {'missing' if value in (None, '') else 'not ' + kind.__name__}")
-    return value
 
 
 def is_overlong(id: str) -> bool:
     """Whether a text is too long to be an id: of an order, an event, a comment, a task, or a page's token."""
     return len(id) > LONGEST_ID
-
-
-def text(item: Json, name: str) -> str | None:
-    """A text field that may be missing, null or empty; a bare number is read as its digits."""
-    value = item.get(name)
-    if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise PageChanged(f"{name}: not a text but {_kind(value)}")
-    return str(value)
-
-
-def inner(item: Json, name: str) -> dict[str, Any]:
-    """An inner object that may be missing or null: then it is empty."""
-    value = item.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise PageChanged(f"{name}: not an object but {_kind(value)}")
-    return value
-
-
-def several(item: Json, name: str) -> list[Any]:
-    """A list that may be missing or null: then it is empty."""
-    value = item.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise PageChanged(f"{name}: not a list but {_kind(value)}")
-    return value
-
-
-def entries(item: Json, name: str) -> list[Any]:
-    """Like `several`, for a list whose entries stand for themselves: something else in its place is one entry
-    that cannot be read."""
-    value = item.get(name)
-    return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def whole(item: Json, name: str) -> int | None:
-    """A count that may be missing; `3.0` and `"3"` are 3, anything else is not told."""
-    value = item.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if 0 <= value <= MAX_COUNT and value == int(value) else None
-
-
-def instant(item: Json, name: str) -> datetime | None:
-    """A moment that may be missing: ISO 8601 with a zone (none is read as UTC), or Unix seconds."""
-    value = item.get(name)
-    if value is None or value == "":
-        return None
-    try:
-        return moment_of(value)
-    except (ValueError, OverflowError, OSError):
-        # Without its cause, whose message would hold the content.
-        raise PageChanged(f"{name}: not a time") from None
-
-
-def moment_of(value: object) -> datetime:
-    """ISO 8601 text or Unix seconds as an aware UTC datetime.
-
-    >>> moment_of("2021-03-19T10:07:15.527Z").isoformat()
-    '2021-03-19T10:07:15.527000+00:00'
-    >>> moment_of(1780000000).isoformat()
-    '2026-05-28T20:26:40+00:00'
-    """
-    if isinstance(value, str) and not value.isdigit():
-        at = datetime.fromisoformat(value)
-        if at.tzinfo is UTC:
-            return at
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("not a time")
-    return datetime.fromtimestamp(float(value), UTC)
-
-
-def local_date(item: Json, name: str, time_zone: str) -> Moment | None:
-    """A date that may be missing: a day, or an instant with its day in the account's zone. Midnight UTC is
-    a day that was written as an instant: it has no hour and does not shift with the zone.
-
-    >>> local_date({"foc": "2026-04-30T15:00:00Z"}, "foc", "Australia/Sydney").on.isoformat()
-    '2026-05-01'
-    >>> local_date({"foc": 1780358400}, "foc", "America/New_York")
-    Moment(on=datetime.date(2026, 6, 2), at=None)
-    """
-    value = item.get(name)
-    if isinstance(value, str) and len(value) == 10:
-        try:
-            return Moment(date.fromisoformat(value))
-        except ValueError:
-            pass
-    at = instant(item, name)
-    if at is None:
-        return None
-    if at.hour == at.minute == at.second == at.microsecond == 0:
-        return Moment(at.date())
-    try:
-        return Moment(at.astimezone(_zone(time_zone)).date(), at)
-    except OverflowError as error:
-        raise PageChanged(f"{name}: not a time") from error
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def _kind(value: object) -> str:
-    return "null" if value is None else type(value).__name__
 
 
 # --- facts ----------------------------------------------------------------------------------------------
@@ -333,6 +269,8 @@ def snapshot(
     """A fact of the moment we looked: `as_of` is the provider's own time of last change where it gives one,
     else the reply's `Date`, else our read time. A snapshot shows that the order exists. What it says is part of
     its id: one reply may hold an order twice, in two states."""
+    if _is_blunt():
+        said = _emptying_nothing(said)
     words = ""
     if part is Part.ORDER and kept is not None:
         words = f"#{blake2b(kept.encode(), digest_size=6).hexdigest()}"
@@ -349,3 +287,18 @@ def snapshot(
         deleted=False,
         **said,
     )
+
+
+def _emptying_nothing(said: dict[str, Any]) -> dict[str, Any]:
+    """What a look says of an order, some field of which could not be read: then "there is none" may only mean
+    that field, so it empties nothing that stands."""
+    said = dict(said)
+    if isinstance(status := said.get("status"), Status) and status.raw is None:
+        said["status"] = None
+    for group in ("dates", "references", "carriers"):
+        if (values := said.get(group)) is not None:
+            none = [one.name for one in columns_of(values) if getattr(values, one.name) in (None, Carrier())]
+            said[group] = replace(values, **dict.fromkeys(none, NOT_TOLD))
+    if said.get("numbers") == Whole(()):
+        said["numbers"] = None
+    return said

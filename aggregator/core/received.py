@@ -71,7 +71,7 @@ def _overlong(fact: Fact) -> tuple[tuple[str, str], ...]:
     if fact.task is not None:
         ids["task"] = fact.task.id
     if fact.link is not None:
-        ids["link"] = max(fact.link.parent, fact.link.child, key=len)
+        ids["link"] = max(fact.link.parent or "", fact.link.child, key=len)
     return tuple((where, id) for where, id in ids.items() if is_overlong(id))
 
 
@@ -141,8 +141,10 @@ def _masked(text: str | None) -> str | None:
 
 def _status(said: Status, vocabulary: Vocabulary, words: Words) -> Status:
     raw = _raw(said.raw, vocabulary, words)
-    if raw is said.raw and not said.reasons:
+    if raw is said.raw and not said.given:
         return said
+    if said.reasons is NOT_TOLD:
+        return Status(raw, NOT_TOLD)
     return Status(raw, tuple(_reason(one, words) for one in said.reasons))
 
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 from aggregator.core.history import Run, gone_of, moved_in, own_statuses, reasons_of, runs_of, statuses_of
 from aggregator.core.model import (
     Basis,
-    Carrier,
     Direction,
     Moment,
     OrderRef,
@@ -22,14 +21,14 @@ from aggregator.core.model import (
     Vocabulary,
     Word,
 )
-from aggregator.core.standing import Held, Number, NumberTold, Order, Stamp, Standing, Told, Trail
+from aggregator.core.standing import Gone, Held, Number, NumberTold, Order, Stamp, Standing, Told, Trail
 from aggregator.core.states import MOVED, TERMINAL, rolled_up, state_of
 from aggregator.core.waiting import waits
 from aggregator.core.why import why
 
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_NO_STATUS, _NO_CARRIER = Status(None), Carrier()
+_NO_STATUS = Status(None)
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported", "unknown"})
 
 
@@ -64,8 +63,6 @@ def _order(
     said: dict[str, Any] = {name: value for name, (_, value) in told.facets.items()}
     requested: Moment | None = said.get("requested")
     confirmed: Moment | None = said.get("confirmed")
-    losing: Carrier = said.get("losing") or _NO_CARRIER
-    gaining: Carrier = said.get("gaining") or _NO_CARRIER
     word: Word | None = said.get("messaging")
     messaging = word.meaning if word else None
     deleted_at, deletion_basis = _deletion(told)
@@ -94,10 +91,10 @@ def _order(
         foc_is_firm=firm,
         ported_at=ported_at,
         ported_at_source=ported_by,
-        losing_carrier=losing.name,
-        losing_carrier_spid=losing.spid,
-        gaining_carrier=gaining.name,
-        gaining_carrier_spid=gaining.spid,
+        losing_carrier=said.get("losing_name"),
+        losing_carrier_spid=said.get("losing_spid"),
+        gaining_carrier=said.get("gaining_name"),
+        gaining_carrier_spid=said.get("gaining_spid"),
         messaging_state=messaging,
         messaging_open=state in MOVED and messaging in _MESSAGING_OPEN,
         **_counters(told, state, numbers),
@@ -137,7 +134,7 @@ def _unmet(said: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _codes(status: Status) -> tuple[str, ...]:
-    return tuple(sorted({reason.meaning.code for reason in status.reasons if reason.meaning}))
+    return tuple(sorted({reason.meaning.code for reason in status.given if reason.meaning}))
 
 
 def _job(told: Told) -> str | None:
@@ -242,14 +239,17 @@ def _end_cause(ref: OrderRef, told: Told, runs: Sequence[Run], state: State) -> 
 
 
 def _deletion(told: Told) -> tuple[datetime | None, str | None]:
-    """When and how the order went, if it is gone: the first of the last unbroken line of such facts."""
-    gone: tuple[datetime | None, str | None] = (None, None)
-    trail: Trail[str | None] = told.trails.get("existence", ())
-    for at, basis in reversed(trail):
-        if basis is None:
+    """When and how the order went, if it is gone: the first of the last unbroken line of such facts, and the moment
+    that one of them tells."""
+    seen_at: datetime | None = None
+    told_at: datetime | None = None
+    basis: str | None = None
+    trail: Trail[Gone | None] = told.trails.get("existence", ())
+    for at, gone in reversed(trail):
+        if gone is None:
             break
-        gone = (at[0], basis)
-    return gone
+        seen_at, basis, told_at = at[0], gone.basis, gone.at or told_at
+    return told_at or seen_at, basis
 
 
 # --- its numbers ----------------------------------------------------------------------------------------
@@ -360,8 +360,8 @@ def _disagreement(state: State, numbers: State | None, all_known: bool) -> str |
 
 def _total(told: Told, known: int) -> int:
     """How many numbers an order has: as many as its whole list, where that is as new as the provider's count;
-    else the count, for the embedded list may be cut off."""
+    else the count, for the embedded list may be cut off. A count of nothing beside numbers tells nothing."""
     count, whole = told.facets.get("numbers_total"), told.facets.get("list")
-    if count is None or (whole is not None and whole[0][0] >= count[0][0]):
+    if count is None or (known and count[1] == 0) or (whole is not None and whole[0][0] >= count[0][0]):
         return known
     return cast(int, count[1])

@@ -102,6 +102,13 @@ class Number:
     own: bool = False
 
 
+class Gone(NamedTuple):
+    """How a fact shows that its order is gone, and since when, where it tells that."""
+
+    basis: str
+    at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """One reason over one span of time; `until` None while it holds. `number_key` '' for the order's own."""

@@ -32,7 +32,7 @@ def waiting(status: Status, direction: Direction) -> WaitingOn:
     if status.meaning and status.meaning.waiting_on:
         return status.meaning.waiting_on
     if state is State.EXCEPTION:
-        who = {reason.meaning.waiting_on for reason in status.reasons if reason.meaning}
+        who = {reason.meaning.waiting_on for reason in status.given if reason.meaning}
         for candidate in (WaitingOn.US, WaitingOn.PROVIDER, WaitingOn.LOSING_CARRIER):
             if candidate in who:
                 return candidate
@@ -133,7 +133,7 @@ class _Now:
         state = state_of(self.status)
         if state in TERMINAL or state is State.DRAFT:
             return ()
-        return (*self.steps, *sorted(set(self.required.values())))
+        return (*sorted(set(self.steps)), *sorted(set(self.required.values())))
 
     def due(self) -> tuple[Task, ...]:
         """The tasks that wait for us, in a fixed order."""

@@ -59,7 +59,7 @@ def why(
         return None
     if state is not State.UNKNOWN and (waiting.needs or waiting.tasks):
         needed = ["needed: " + ", ".join(map(_plain, waiting.needs))] if waiting.needs else []
-        refused = status.reasons if state is State.EXCEPTION else ()
+        refused = status.given if state is State.EXCEPTION else ()
         return "; ".join((*map(task_words, waiting.tasks), *needed, *map(reason_words, refused)))
     said = _said(direction, state, status)
     return said if unmet is None else f"{said}; {unmet_words(unmet)}"
@@ -81,8 +81,8 @@ def _said(direction: Direction, state: State, status: Status) -> str:
         return f"status nobody knows: {status.raw}" if status.raw else "no status told yet"
     if direction is Direction.PORT_OUT and state is State.ACTION_NEEDED:
         return "decide: authorise or refuse; silence authorises it"  # even where a refusal was turned down
-    if status.reasons:
-        return "; ".join(reason_words(reason) for reason in status.reasons)
+    if status.given:
+        return "; ".join(reason_words(reason) for reason in status.given)
     return _STATES.get(state, "an act of ours is needed")
 
 

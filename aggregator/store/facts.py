@@ -53,7 +53,7 @@ def encoded(fact: Fact) -> str:
         }
     if fact.carriers:
         said["carriers"] = {
-            name: value and [value.name, value.spid]
+            name: value and _carrier(value)
             for name in ("losing", "gaining")
             if (value := getattr(fact.carriers, name)) is not NOT_TOLD
         }
@@ -85,6 +85,8 @@ def encoded(fact: Fact) -> str:
         said["facets_at"] = {name: at.isoformat() for name, at in fact.facets_at}
     if fact.ordinal:
         said["ordinal"] = fact.ordinal
+    if fact.deleted_at:
+        said["deleted_at"] = fact.deleted_at.isoformat()
     for name in ("documents_changed", "absent", "asked"):
         if getattr(fact, name):
             said[name] = True
@@ -94,7 +96,14 @@ def encoded(fact: Fact) -> str:
     return _compact(said)
 
 
+def _carrier(carrier: Carrier) -> Said:
+    told = {"name": carrier.name, "spid": carrier.spid}
+    return {name: value for name, value in told.items() if value is not NOT_TOLD}
+
+
 def _status(status: Status) -> list[Any]:
+    if status.reasons is NOT_TOLD:
+        return [status.raw, None]
     return [status.raw, [[reason.code, reason.text] for reason in status.reasons]]
 
 
@@ -139,7 +148,8 @@ def decoded(
 
 
 def _status_again(said: list[Any]) -> Status:
-    return Status(said[0], tuple(ReasonSaid(*reason) for reason in said[1]))
+    raw, reasons = said
+    return Status(raw, NOT_TOLD if reasons is None else tuple(ReasonSaid(*reason) for reason in reasons))
 
 
 def _dates_again(said: Said) -> Dates:
@@ -154,7 +164,14 @@ def _dates_again(said: Said) -> Dates:
 
 
 def _carriers_again(said: Said) -> Carriers:
-    return Carriers(**{name: value and Carrier(*value) for name, value in said.items()})
+    return Carriers(**{name: value and _carrier_again(value) for name, value in said.items()})
+
+
+def _carrier_again(said: Said | list[Any]) -> Carrier:
+    """A carrier; facts of earlier versions have it as a list of both."""
+    if isinstance(said, list):
+        return Carrier(*said)
+    return Carrier(said.get("name", NOT_TOLD), said.get("spid", NOT_TOLD))
 
 
 def _comment_again(said: list[Any]) -> Comment:
@@ -192,6 +209,7 @@ _AGAIN: dict[str, Callable[[Any], Any]] = {
     "activation": Word,
     "steps": tuple,
     "missing": tuple,
+    "deleted_at": datetime.fromisoformat,
     "numbers": _numbers_again,
     "task": _task_again,
     "comment": _comment_again,

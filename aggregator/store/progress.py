@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from aggregator.core.account import Account, Feed
 from aggregator.core.due import next_due
 from aggregator.core.findings import HOST_SILENT, Backfill, Findings, Mark, Progress, Recorded
-from aggregator.core.model import Fact, Skipped
+from aggregator.core.model import Fact, Part, Skipped
 from aggregator.store import absence
 from aggregator.store.statements import alter, several, table_of, upsert
 from aggregator.store.tables import BackfillRow, FeedRow, QuarantineRow
@@ -21,6 +21,7 @@ _RUNS = select(_FEED).where(_FEED.c.account_id == bindparam("account_id"))
 _ASIDE = select(_QUARANTINE).where(
     _QUARANTINE.c.account_id == bindparam("account_id"), _QUARANTINE.c.feed == bindparam("feed")
 )
+_UNREAD_FIELDS = _ASIDE.where(_QUARANTINE.c.resolved_at.is_(None), _QUARANTINE.c.ref.contains("/"))
 _WALKS = select(_BACKFILL).where(_BACKFILL.c.account_id == bindparam("account_id"))
 _WALKED = update(_BACKFILL).where(
     _BACKFILL.c.account_id == bindparam("ours"), _BACKFILL.c.feed == bindparam("walked")
@@ -136,6 +137,12 @@ def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: It
             "count": before["count"] + 1 if before else 1,
             "resolved_at": None,
         }
+    # What was wrong inside of an item is resolved once the item is read without it.
+    looked = {_read_whole(fact) for fact in findings.facts if fact.part is Part.ORDER}
+    for row in tx.execute(_UNREAD_FIELDS, here) if looked else ():
+        if row.ref.partition("/")[0] in looked:
+            known[row.ref] = row._asdict()
+            read.add(row.ref)
     for ref in read & known.keys() - written.keys():
         if known[ref]["resolved_at"] is None:
             written[ref] = {**known[ref], "resolved_at": findings.at}

@@ -28,6 +28,7 @@ from aggregator.errors import Fenced
 from aggregator.store import progress as progress_rows
 from aggregator.store import wanted
 from aggregator.store.door import Door, first_looks
+from aggregator.store.emptied import without_empty_lists
 from aggregator.store.facts import decoded
 from aggregator.store.moves import Move, Moves, listed_at
 from aggregator.store.remembered import Kept, Remembered
@@ -122,7 +123,7 @@ class Recording:
 
     def _linked(self, fact: Fact) -> Fact:
         """A fact as it is stored: the order that another one came out of goes by our order_id."""
-        if fact.link is None:
+        if fact.link is None or fact.link.parent is None:
             return fact
         parent = order_id(self.account.name, OrderRef(fact.order.direction, fact.link.parent))
         return replace(fact, link=replace(fact.link, parent=parent))
@@ -131,6 +132,7 @@ class Recording:
         """Take the findings in and write down what follows."""
         if self.facts:
             self._know_orders()
+            self.facts = without_empty_lists(self.tx, self.account, self.account_id, self.facts, self.orders)
             new = [normalise(fact, self.account.words) for fact in self._at_the_door()]
             named = [(order_id(self.account.name, fact.order), fact) for fact in new]
             self._know_standings({name for name, _ in named})

@@ -14,6 +14,7 @@ from aggregator.adapter import (
     Direction,
     Fact,
     Moment,
+    NotTold,
     NumberSaid,
     Options,
     OrderRef,
@@ -27,6 +28,7 @@ from aggregator.adapter import (
     Status,
     Whole,
     Word,
+    day,
     document,
     each,
     entries,
@@ -37,7 +39,6 @@ from aggregator.adapter import (
     is_overlong,
     json_object,
     keep,
-    local_date,
     masked,
     named,
     sift,
@@ -126,15 +127,14 @@ def _said(item: Item, page: Page, options: Options, wanted: frozenset[str]) -> I
     lines = entries(item, "PortingNumbers")
     numbers, unread = sift(lines, lambda line: (_number(line),), "Number", LINE, id)
     history, lost = sift(lines, lambda line: _history(line, ref, page), "Number", LINE, id)
-    by_number = sorted(lines, key=lambda line: str(line.get("Number")) if isinstance(line, dict) else "")
     yield snapshot(
         page,
         ref,
-        kept=document({**item, "PortingNumbers": by_number}, ORDER),
+        kept=document(item, ORDER),
         status=Status(text(item, "Status")),
         dates=Dates(
             requested=_preferred(item, options.time_zone),
-            confirmed=local_date(item, "PortDate", options.time_zone),
+            confirmed=day(item, "PortDate", options.time_zone),
             created=instant(item, "Created"),
         ),
         carriers=Carriers(
@@ -149,11 +149,11 @@ def _said(item: Item, page: Page, options: Options, wanted: frozenset[str]) -> I
     yield from dict.fromkeys((*unread, *lost))
 
 
-def _preferred(item: Item, time_zone: str) -> Moment | None:
+def _preferred(item: Item, time_zone: str) -> Moment | NotTold | None:
     """`PreferredPortDate` counts only beside the schedule `Date`."""
     if text(item, "PreferredPortSchedule") != "Date":
         return None
-    return local_date(item, "PreferredPortDate", time_zone)
+    return day(item, "PreferredPortDate", time_zone)
 
 
 def _description(item: Item) -> str | None:
@@ -164,18 +164,12 @@ def _description(item: Item) -> str | None:
 
 def _number(line: Item) -> NumberSaid:
     status = text(line, "Status")
-    return NumberSaid(_raw(line), status=Status(status) if status else NOT_TOLD)
-
-
-def _raw(line: Item) -> str:
-    if (raw := text(line, "Number")) is None:
-        raise PageChanged("Number: missing")
-    return raw
+    return NumberSaid(get(line, "Number", str), status=Status(status) if status else NOT_TOLD)
 
 
 def _history(line: Item, ref: OrderRef, page: Page) -> Iterator[Fact | Skipped]:
     """`StatusHistory`: entries have no id, so their natural key names them; exact twins get an ordinal."""
-    number = _raw(line)
+    number = get(line, "Number", str)
     seen: dict[str, int] = {}
 
     def entry(said: Item) -> tuple[Fact]:

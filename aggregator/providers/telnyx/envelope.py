@@ -18,6 +18,7 @@ from aggregator.adapter import (
     inner,
     json_object,
     named,
+    one,
     whole,
 )
 from aggregator.providers.telnyx.requests import following
@@ -57,9 +58,7 @@ def single(page: Page, read: Callable[[Item], Iterable[Said | Skipped]]) -> Read
     item = get(json_object(page), "data", dict)
     if get(item, "id", str).casefold() != asked(page).casefold():
         raise PageChanged(f"{page.request.path}: another id than the one asked for")
-    said = tuple(read(item))
-    good = tuple(part for part in said if not isinstance(part, Skipped))
-    return replace(_reading(good, tuple(part for part in said if isinstance(part, Skipped))), done=True)
+    return replace(_reading(*one(item, read, "id")), done=True)
 
 
 def asked(page: Page) -> str:

@@ -21,7 +21,6 @@ from aggregator.adapter import (
     Options,
     OrderRef,
     Page,
-    PageChanged,
     Part,
     Partial,
     Reading,
@@ -35,6 +34,7 @@ from aggregator.adapter import (
     Word,
     document,
     entries,
+    flag,
     get,
     inner,
     instant,
@@ -44,6 +44,9 @@ from aggregator.adapter import (
     sift,
     snapshot,
     text,
+    texts,
+    told,
+    unread,
     whole,
 )
 from aggregator.providers.telnyx import envelope, tasks
@@ -103,7 +106,6 @@ PORT_OUT = keep(
     "updated_at",
     free=["reason"],
 )
-DETAIL = keep("code")
 NUMBER = keep(
     "phone_number",
     "phone_number_type",
@@ -141,16 +143,12 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
     settings, status = inner(item, "activation_settings"), inner(item, "status")
     messaging = text(inner(item, "messaging"), "messaging_port_status")
     missing = _missing(item)
-    given, unread = sift(
-        entries(status, "details"), lambda it: (reason(it),), "code", DETAIL, f"{id}/details"
-    )
-    yield from unread
     order = snapshot(
         page,
         OrderRef(Direction.PORT_IN, id),
         updated_at=instant(item, "updated_at"),
         kept=document(item if missing is None else {**item, "requirements": missing}, PORT_IN),
-        status=Status(text(status, "value"), given),
+        status=Status(text(status, "value"), reasons(status)),
         dates=Dates(
             requested=_date(settings, "foc_datetime_requested", options),
             confirmed=_date(settings, "foc_datetime_actual", options),
@@ -166,10 +164,10 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
         ),
         terms=_terms(item, settings),
         messaging=Word(messaging) if messaging else None,
-        activation=Word(text(settings, "activation_status")) if "activation_status" in settings else None,
+        activation=None if (activation := _word(settings, "activation_status")) is NOT_TOLD else activation,
         steps=_steps(item),
         numbers_total=whole(item, "porting_phone_numbers_count"),
-        requirements_met=met if isinstance(met := item.get("requirements_met"), bool) else None,
+        requirements_met=flag(item, "requirements_met"),
         missing=None if missing is None else tuple(map(_requirement, missing)),
     )
     yield from _with_numbers(order, item, page)
@@ -180,10 +178,11 @@ def _with_numbers(order: Fact, item: Item, page: Page) -> Iterator[envelope.Said
     which belong to this look at the order, and a want for the rest."""
     ref, total = order.order, order.numbers_total
     lines = entries(item, "phone_numbers")
-    said, unread = sift(lines, lambda it: (number(it),), "phone_number", NUMBER, f"{ref.id}/phone_numbers")
-    yield from unread
-    complete = len(said) >= total if total is not None else "phone_numbers" in item and len(said) < EMBEDDED
-    if unread or not complete:
+    said, lost = sift(lines, lambda it: (number(it),), "phone_number", NUMBER, f"{ref.id}/phone_numbers")
+    yield from lost
+    listed = isinstance(item.get("phone_numbers"), list)
+    complete = len(said) >= total if total is not None else listed and len(said) < EMBEDDED
+    if lost or not complete:
         order = replace(order, numbers=Partial(said) if said else None)
         yield order, (*_beside_wanted(order, item), *_numbers_wanted(order))
         return
@@ -199,7 +198,7 @@ def _numbers_wanted(order: Fact) -> tuple[Want, ...]:
 def _beside_wanted(order: Fact, item: Item) -> tuple[Want, ...]:
     """What else to ask about the order. An exception without details is explained in the comments, if anywhere."""
     status = order.status
-    unexplained = status is not None and status.raw == "exception" and not status.reasons
+    unexplained = status is not None and status.raw == "exception" and not status.given
     parts = (Part.COMMENTS,) if unexplained else ()
     return tuple(_want(part, order) for part in (*parts, *tasks.wanted(order, item)))
 
@@ -209,45 +208,38 @@ def _want(part: Part, order: Fact) -> Want:
 
 
 def numbers_document(lines: list[Any]) -> str:
-    """The kept part of a number list, in the order of its numbers."""
-    return "[" + ",".join(sorted(document(line, NUMBER) for line in lines)) + "]"
+    """The kept part of a number list."""
+    return document(lines, NUMBER)
 
 
 def _port_out(item: Item, page: Page, options: Options) -> Iterator[envelope.Said | Skipped]:
     id = get(item, "id", str)
-    refusal, code = text(item, "reason"), text(item, "rejection_code")
-    given = (ReasonSaid(code or "OTHER", refusal and masked(refusal)),) if refusal or code else ()
+    current = told(item, "current_carrier") if "current_carrier" in item else None
     fact = snapshot(
         page,
         OrderRef(Direction.PORT_OUT, id),
         updated_at=instant(item, "updated_at"),
         kept=document(item, PORT_OUT),
-        status=Status(text(item, "status"), given),
+        status=Status(text(item, "status"), refusal(item, "reason", "rejection_code")),
         dates=Dates(
             requested=_date(item, "requested_foc_date", options),
             confirmed=_date(item, "foc_date", options),
             created=instant(item, "created_at") or instant(item, "inserted_at") or NOT_TOLD,
         ),
-        carriers=Carriers(losing=Carrier(text(item, "current_carrier") or "Telnyx"), gaining=gaining(item)),
+        carriers=Carriers(losing=Carrier(current or "Telnyx"), gaining=gaining(item)),
         references=References(
             description=_pon(item), support_key=told(item, "support_key"), pon=told(item, "pon")
         ),
     )
-    lines = entries(item, "phone_numbers")
-    numbers = tuple(international(raw) for raw in lines if isinstance(raw, str) and raw)
-    if len(numbers) < len(lines):
-        yield Skipped(f"{id}/phone_numbers", f"{len(lines) - len(numbers)} of {len(lines)} not a text")
-    complete = len(numbers) == len(lines) and isinstance(item.get("phone_numbers"), list)
-    said = Whole(numbers) if complete else Partial(numbers) if numbers else None
+    numbers = tuple(map(international, texts(item, "phone_numbers")))
+    lines = item.get("phone_numbers")
+    complete = isinstance(lines, list) and len(numbers) == len(lines)
+    # A port-out has a number at least: an empty list tells nothing.
+    said = None if not numbers else Whole(numbers) if complete else Partial(numbers)
     yield replace(fact, numbers=said), ()
 
 
 # --- the pieces -----------------------------------------------------------------------------------------
-
-
-def told(item: Item, name: str) -> str | NotTold | None:
-    """A text field: null is "there is none", an absent one says nothing (every field may be absent)."""
-    return text(item, name) if name in item else NOT_TOLD
 
 
 def _pon(item: Item) -> str | NotTold | None:
@@ -268,29 +260,23 @@ def _date(item: Item, name: str, options: Options) -> Moment | NotTold | None:
 def _steps(item: Item) -> tuple[str, ...] | None:
     if "additional_steps" not in item:
         return None
-    return tuple(step for step in entries(item, "additional_steps") if isinstance(step, str))
+    steps = texts(item, "additional_steps")
+    return steps if len(steps) == len(entries(item, "additional_steps")) else steps or None
 
 
 def _terms(item: Item, settings: Item) -> Terms:
     """What was ordered; `misc` as a whole may be null, which is "there is none"."""
-    misc = item.get("misc", NOT_TOLD)
-    if misc is None:
+    misc = inner(item, "misc")
+    if item.get("misc", NOT_TOLD) is None:
         misc = {"type": None, "remaining_numbers_action": None}
-    elif not isinstance(misc, dict):
-        misc = {}
-    fast = settings.get("fast_port_eligible", NOT_TOLD)
+    fast = flag(settings, "fast_port_eligible")
+    absent = fast is None and settings.get("fast_port_eligible", NOT_TOLD) is not None
     return Terms(
-        port_type=_word(misc, "type"),
-        remaining_numbers=_word(misc, "remaining_numbers_action"),
-        number_type=_word(item, "phone_number_type"),
-        fast_port=fast if fast is None or isinstance(fast, bool) else NOT_TOLD,
+        port_type=told(misc, "type"),
+        remaining_numbers=told(misc, "remaining_numbers_action"),
+        number_type=told(item, "phone_number_type"),
+        fast_port=NOT_TOLD if absent else fast,
     )
-
-
-def _word(item: Item, name: str) -> str | NotTold | None:
-    """A word beside the order's course: one that is no text says nothing."""
-    said = item.get(name, NOT_TOLD)
-    return said or None if said is None or isinstance(said, str) else NOT_TOLD
 
 
 def _missing(item: Item) -> list[Item] | None:
@@ -307,27 +293,53 @@ def _requirement(line: Item) -> str:
     return " ".join(word for word in (kind, id) if isinstance(word, str) and word) or "unnamed"
 
 
-def reason(detail: Item) -> ReasonSaid:
-    """One of `status.details`: several at once are normal, none is possible."""
+def reasons(status: Item) -> tuple[ReasonSaid, ...] | NotTold:
+    """`status.details`: several at once are normal, none is possible. Where there are some and none can be read,
+    or the field is absent, they are not told."""
+    if "details" not in status:
+        return NOT_TOLD
+    details = entries(status, "details")
+    given = tuple(said for detail in details if (said := _reason(detail)))
+    if len(given) < len(details):
+        unread(
+            status, "details", f"{len(details) - len(given)} of {len(details)} cannot be read", blunt=False
+        )
+    return given if given or not details else NOT_TOLD
+
+
+def _reason(detail: object) -> ReasonSaid | None:
+    if not isinstance(detail, dict):
+        return None
     said = text(detail, "description")
     code = text(detail, "code") or (said and "OTHER")
-    if code is None:
-        raise PageChanged("code: missing")
-    return ReasonSaid(code, said and masked(said))
+    return ReasonSaid(code, said and masked(said)) if code else None
+
+
+def refusal(item: Item, name: str, code_name: str = "") -> tuple[ReasonSaid, ...] | NotTold:
+    """Why a port-out was refused: the text, and beside it the code where there is one. Not told where the fields
+    are absent or cannot be read."""
+    said, code = told(item, name), told(item, code_name)
+    if isinstance(said, str) or isinstance(code, str):
+        words = masked(said) if isinstance(said, str) else None
+        return (ReasonSaid(code if isinstance(code, str) else "OTHER", words),)
+    unknown = [field for field, value in ((name, said), (code_name, code)) if value is NOT_TOLD]
+    return NOT_TOLD if len(unknown) == 2 or any(field in item for field in unknown) else ()
 
 
 def number(line: Item) -> NumberSaid:
     """A porting phone number. It has no lifecycle of its own: its status is only a copy of the order's."""
-    said: dict[str, Any] = {}
-    if "activation_status" in line:
-        said["activation"] = Word(text(line, "activation_status"))
-    if "messaging_port_status" in line:
-        said["messaging"] = Word(text(line, "messaging_port_status"))
-    if "requirements_status" in line:
-        said["requirement"] = Word(text(line, "requirements_status"))
-    if "portability_status" in line:
-        said["portability"] = Word(text(line, "portability_status"))
-    return international(get(line, "phone_number", str), **said)
+    return international(
+        get(line, "phone_number", str),
+        activation=_word(line, "activation_status"),
+        messaging=_word(line, "messaging_port_status"),
+        requirement=_word(line, "requirements_status"),
+        portability=_word(line, "portability_status"),
+    )
+
+
+def _word(line: Item, name: str) -> Word | NotTold:
+    said = told(line, name)
+    return NOT_TOLD if said is NOT_TOLD else Word(said)
 
 
 def international(raw: str, **said: Any) -> NumberSaid:
@@ -337,9 +349,8 @@ def international(raw: str, **said: Any) -> NumberSaid:
 
 def gaining(item: Item) -> Carrier | NotTold:
     """The carrier a port-out goes to, where it is spoken of."""
-    if "carrier_name" not in item and "spid" not in item:
-        return NOT_TOLD
-    return Carrier(text(item, "carrier_name"), text(item, "spid"))
+    name, spid = told(item, "carrier_name"), told(item, "spid")
+    return NOT_TOLD if name is NOT_TOLD and spid is NOT_TOLD else Carrier(name, spid)
 
 
 def _losing(item: Item) -> Carrier | NotTold | None:

@@ -18,6 +18,7 @@ from aggregator.adapter import (
     Request,
     get,
     instant,
+    joined,
     json_object,
     keep,
     masked,
@@ -41,36 +42,42 @@ KEEP = {
     "activation_job": tasks.JOB,
     "action_requirement": tasks.REQUIREMENT,
 }
+DIRECTIONS = {"porting_orders": Direction.PORT_IN, "portouts": Direction.PORT_OUT}
 FEEDS = {path: feed for feed, path in EVENT_PATHS.items()}
 
 
 def read(page: Page, options: Options) -> Reading:
-    """What a page says. Raises PageChanged for a page of another kind than its path promises."""
+    """What a page says. Raises PageChanged for a page of another kind than its path promises. What was asked goes
+    by the place of each part of the path, never by how it ends: an order may have any id, `comments` too."""
     path = page.request.path
-    for prefix, feed in FEEDS.items():
-        if path == prefix:
-            return events.listed(page, feed, options)
-        if path.startswith(prefix + "/"):
-            return events.single(page, feed, options)
-    if path == "/porting_orders/exception_types":
-        get(json_object(page), "data", list)
-        return Reading(done=True)
-    if path == "/porting_phone_numbers":
-        return _numbers(page)
-    if path.endswith("/comments"):
-        return _comments(page, options)
-    if path.endswith("/activation_jobs"):
-        return tasks.jobs(page)
-    if path.endswith("/action_requirements"):
-        return tasks.requirements(page)
-    if path.endswith(CANCEL):
-        if page.status == 404:
-            raise PageChanged(f"{path}: the provider does not know the order")
-        page = replace(page, request=Request(path.removesuffix(CANCEL)))
-    direction = Direction.PORT_IN if path.startswith("/porting_orders") else Direction.PORT_OUT
-    if path in ("/porting_orders", "/portouts"):
-        return orders.listed(page, direction, options)
-    return orders.single(page, direction, options)
+    match path.split("/")[1:]:
+        case ["porting", "events"]:
+            return events.listed(page, "porting_events", options)
+        case ["portouts", "events"] if page.request.param("page[number]"):  # else the port-out of that id
+            return events.listed(page, "portout_events", options)
+        case [("porting" | "portouts") as kind, "events", _]:
+            return events.single(page, FEEDS[f"/{kind}/events"], options)
+        case ["porting_orders", "exception_types"] if not page.request.params:  # else the order of that id
+            get(json_object(page), "data", list)
+            return Reading(done=True)
+        case ["porting_phone_numbers"]:
+            return _numbers(page)
+        case ["porting_orders" | "portouts", _, "comments"]:
+            return _comments(page, options)
+        case ["porting_orders", _, "activation_jobs"]:
+            return tasks.jobs(page)
+        case ["porting_orders", _, "action_requirements"]:
+            return tasks.requirements(page)
+        case ["porting_orders", _, "actions", "cancel"]:
+            if page.status == 404:
+                raise PageChanged(f"{path}: the provider does not know the order")
+            page = replace(page, request=Request(path.removesuffix(CANCEL)))
+            return orders.single(page, Direction.PORT_IN, options)
+        case [("porting_orders" | "portouts") as kind]:
+            return orders.listed(page, DIRECTIONS[kind], options)
+        case [("porting_orders" | "portouts") as kind, _]:
+            return orders.single(page, DIRECTIONS[kind], options)
+    raise PageChanged(f"{path}: not a path of ours")
 
 
 def _numbers(page: Page) -> Reading:
@@ -96,7 +103,7 @@ def _joined(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
     if not facts:
         return ()
     numbers = tuple(said for fact in facts if fact.numbers for said in fact.numbers.numbers)
-    kept = "[" + ",".join(sorted((fact.document or "")[1:-1] for fact in facts)) + "]"
+    kept = joined(fact.document or "[]" for fact in facts)
     return (replace(facts[0], numbers=Partial(numbers), document=kept),)
 
 
@@ -105,7 +112,7 @@ def _comments(page: Page, options: Options) -> Reading:
     if envelope.is_absent(page):
         return Reading(done=True)
     _, kind, id, _ = page.request.path.split("/")
-    ref = OrderRef(Direction.PORT_IN if kind == "porting_orders" else Direction.PORT_OUT, unquote(id))
+    ref = OrderRef(DIRECTIONS[kind], unquote(id))
 
     def said(item: Item) -> tuple[envelope.Said, ...]:
         body, who = text(item, "body"), text(item, "user_type")

@@ -16,6 +16,7 @@ from aggregator.adapter import (
     Fact,
     OrderRef,
     Page,
+    PageChanged,
     Part,
     Reading,
     Task,
@@ -87,6 +88,8 @@ def _listed(
     ref = OrderRef(Direction.PORT_IN, unquote(page.request.path.split("/")[2]))
 
     def said(item: Item) -> tuple[envelope.Said, ...]:
+        if isinstance(item.get("status"), dict | list | bool):
+            raise PageChanged("status: not a text")  # a task whose status cannot be read has the one it had
         task, again_at = read(item, page)
         at = instant(item, "updated_at") or page.at
         if task.is_ours and task.from_at:
