@@ -1,12 +1,15 @@
 """From the configuration to what a poll needs of an account: its words, its key, its fetcher."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aggregator.config import AccountConfig, Config
+from aggregator import trust
+from aggregator.config import AccountConfig, Config, proxy_url
 from aggregator.core.account import Account
 from aggregator.core.normalise import words
 from aggregator.credentials import secret
+from aggregator.errors import ConfigError
 
 if TYPE_CHECKING:
     from aggregator.fetch import Fetcher
@@ -33,10 +36,20 @@ def key_of(config: Config, account: AccountConfig) -> str:
     return secret(account.secret, config.path.parent, os.environ, account=account.name).reveal()
 
 
+def way_out(config: Config) -> tuple[str | None, str | None]:
+    """The proxy's URL and the file of certificates, as far as they are set. ConfigError when one cannot be had, or
+    when somebody else may write the file: whoever may could read every key."""
+    ca_file = config.network.ca_file
+    if ca_file is not None and (why := trust.others(Path(ca_file))) is not None:
+        raise ConfigError(f"network.ca_file: {why}")
+    return proxy_url(config, os.environ), ca_file
+
+
 def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher":
     """A fetcher for one account. It asks for the credential at its first request, and again after `refresh`."""
     from aggregator.fetch import Fetcher
 
+    proxy, ca_file = way_out(config)
     user = account.adapter.auth_user
     return Fetcher(
         account.base_url,
@@ -45,7 +58,7 @@ def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher"
         lambda: key_of(config, account),
         min_interval_s=account.min_interval_s,
         header=account.adapter.auth_header,
-        proxy=config.network.proxy,
-        ca_file=config.network.ca_file,
+        proxy=proxy,
+        ca_file=ca_file,
         tries=tries,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from aggregator import trust
 from aggregator.errors import ConfigError
 
 SYSTEM: Final = Path("/etc/porting-aggregator/credentials")
@@ -90,6 +91,8 @@ def _read(path: Path, where: str, *, guarded: bool = False) -> str:
                 raise ConfigError(f"{where}: {path} is not a file")
             if mode & (stat.S_IROTH | stat.S_IWOTH) and not guarded:
                 raise ConfigError(f"{where}: others can read or write {path}; type: chmod o-rw '{path}'")
+            if not guarded and (why := trust.judged(path, os.fstat(descriptor))) is not None:
+                raise ConfigError(f"{where}: {why}")
             content = file.read(LONGEST + 1)
     except OSError as error:
         raise ConfigError(f"{where}: {path}: {error.strerror}") from error

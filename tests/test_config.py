@@ -425,7 +425,8 @@ def with_odd(value: Any, odd: str, place: tuple[str, ...], *above: str) -> str:
 # --- finding, database, showing -------------------------------------------------------------------------
 
 
-def test_find_takes_the_first_that_is_there(tmp_path: Path) -> None:
+def test_find_takes_the_first_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     for name in ("named.toml", "variable.toml", "config/aggregator.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -436,6 +437,7 @@ def test_find_takes_the_first_that_is_there(tmp_path: Path) -> None:
 
 
 def test_find_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(ConfigError, match="named.toml"):
         find(Path("named.toml"), {}, tmp_path)
     with pytest.raises(ConfigError, match="variable.toml"):

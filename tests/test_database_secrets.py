@@ -70,6 +70,7 @@ def test_no_verb_prints_it(tmp_path: Path, postgres_url: str, wrong: str, lies: 
     toml = TOML.replace("sqlite:///aggregator.db", written).format(base="http://127.0.0.1:1/v2")
     if lies == "as owner_url":
         toml = toml.replace("[accounts.telnyx-main]", 'owner_url = "file:url"\n[accounts.telnyx-main]', 1)
+    (tmp_path / "aggregator.toml").touch(0o600)
     (tmp_path / "aggregator.toml").write_text(toml)
     for name, content in (("url", f"{url}\n"), ("telnyx.key", "KEY0123")):
         (tmp_path / name).touch(0o600)

@@ -21,21 +21,22 @@ MAY = {
     "backfill": "core errors poll slices sweep",
     "cancel": "core errors sweep",
     "once": "core errors poll slices sweep",
-    "credentials": "errors",
+    "trust": "",
+    "credentials": "errors trust",
     "logs": "errors",
     "systemd": "errors",
     "metrics": "core",
     "listeners": "",
     "hosts": "core errors",
     "health": "config errors listeners",
-    "config": "core credentials errors",  # statuses and time zones are checked with the core's own words
+    "config": "core credentials errors trust",  # statuses and time zones are checked with the core's own words
     "deadlines": "",
     "decoding": "",
     "desk": "errors",
     "fetch": "config core deadlines decoding errors",
     "store": "config core errors",
     "publish": "config core errors",
-    "accounts": "adapter config core credentials errors fetch providers",
+    "accounts": "adapter config core credentials errors fetch providers trust",
     "simulator": "listeners",
 }
 MAY["daemon"] = " ".join(MAY)

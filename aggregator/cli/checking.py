@@ -67,12 +67,14 @@ def _word(code: int) -> str:
 def _database(config: Config) -> tuple[int, str]:
     """Whether the database can be read and has this version's schema; it is not made by looking at it."""
     from aggregator.store import schema
+    from aggregator.store.engine import address_of
     from aggregator.store.queries import open_reader
 
     try:
         url = database_url(config, os.environ)
-        if url.startswith("sqlite:///"):
-            path = Path(url.removeprefix("sqlite:///"))
+        address = address_of(url)
+        if address.get_backend_name() == "sqlite":
+            path = Path(address.database or "")
             if not path.parent.is_dir():
                 return CONFIG, f"there is no folder {path.parent}; type: mkdir -p {path.parent}"
             if not path.exists():
@@ -92,6 +94,7 @@ def _database(config: Config) -> tuple[int, str]:
 def _account(config: Config, chosen: AccountConfig, online: bool) -> tuple[int, str]:
     try:
         accounts.key_of(config, chosen)
+        accounts.way_out(config)
         if not online:
             return OK, f"{chosen.provider}, key found"
         account = accounts.account_of(chosen)

@@ -1,5 +1,6 @@
 """TOML and environment → a frozen `Config`, or a `ConfigError` that names every mistake with its key."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from aggregator import trust
 from aggregator.config import toml
+from aggregator.config.addresses import database_url, proxy_url
 from aggregator.config.checks import checked, keys_of, merged, table_of, words
 from aggregator.config.environ import SECTIONS, overridden, with_variable
 from aggregator.config.shapes import (
@@ -29,7 +32,6 @@ from aggregator.config.values import (
     Positive,
     Reference,
     Start,
-    database_address,
     duration,
     host_of,
     is_loopback,
@@ -39,7 +41,6 @@ from aggregator.config.values import (
 )
 from aggregator.core.account import Adapter, Feed, FeedDefaults, Options
 from aggregator.core.model import State
-from aggregator.credentials import secret
 from aggregator.errors import ConfigError
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "example",
     "find",
     "load",
+    "proxy_url",
     "shown",
 ]
 
@@ -86,25 +88,39 @@ class _FeedKeys:
 
 
 def find(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
-    """The configuration file: the one named, else the environment's, else the first that is there."""
+    """The configuration file: the one named, else the environment's, else the first that is there. Root takes none
+    from the current directory by itself: it would send root's files where somebody else says."""
     named = explicit or (Path(environ[NAMED]) if environ.get(NAMED) else None)
-    places = [cwd / place for place in ([named] if named else PLACES)]
-    for place in places:
-        try:
-            if place.exists() and not place.is_dir():
-                return place
-        except OSError:  # it may be there: reading it will say what is wrong
+    here, system = PLACES
+    is_root = os.geteuid() == trust.ROOT
+    places = [named] if named else [system] if is_root else [here, system]
+    for place in (cwd / one for one in places):
+        if _may_be_there(place):
             return place
-    looked = ", ".join(map(str, places))
+    looked = ", ".join(str(cwd / one) for one in places)
+    if named is None and is_root and _may_be_there(cwd / here):
+        raise ConfigError(
+            f"no configuration file (looked at {looked}); root takes none from the current directory, where anybody "
+            f"may have put it, unless it is named: --config {here}"
+        )
+    place = system if is_root else here
     raise ConfigError(
         f"no configuration file (looked at {looked}); "
-        "to make one, type: mkdir -p config && porting-aggregator config example > config/aggregator.toml"
+        f"to make one, type: mkdir -p {place.parent} && porting-aggregator config example > {place}"
     )
+
+
+def _may_be_there(place: Path) -> bool:
+    try:
+        return place.exists() and not place.is_dir()
+    except OSError:  # it may be there: reading it will say what is wrong
+        return True
 
 
 def load(path: Path, adapter_of: Callable[[str], Adapter], environ: Mapping[str, str]) -> Config:
     """The whole configuration, validated. ConfigError names every mistake at once, each with its key."""
     path, mistakes = path.absolute(), list[str]()
+    _refuse_untrusted(path)
     data = toml.read(path)
     variables = overridden(data, environ, mistakes)
     accounts = table_of(data.pop("accounts", {}), "accounts", mistakes)
@@ -136,28 +152,16 @@ def load(path: Path, adapter_of: Callable[[str], Adapter], environ: Mapping[str,
     return Config(path=path, **whole)
 
 
-def database_url(config: Config, environ: Mapping[str, str], *, owner: bool = False) -> str:
-    """The database's URL, from the file or credential that holds it where need be. A SQLite file is relative
-    to the configuration file. `owner` asks for `owner_url`, where there is one."""
-    key = "owner_url" if owner and config.database.owner_url else "url"
-    written: str = getattr(config.database, key)
-    base, url = config.path.parent, written
-    try:
-        if written.startswith(("file:", "credential:")):
-            url = secret(written, base, environ).reveal()
-            database_address(url)
-    except ConfigError as error:
-        raise ConfigError(f"database.{key}: {error}") from None
-    except ValueError:
-        raise ConfigError(f"database.{key}: {written}: does not hold a database URL") from None
-    if url.startswith("sqlite:///"):
-        return f"sqlite:///{base / url.removeprefix('sqlite:///')}"
-    return url
-
-
 def example() -> str:
     """The commented example: every key with its default."""
     return resources.files(__name__).joinpath("aggregator.example.toml").read_text(encoding="utf-8")
+
+
+def _refuse_untrusted(path: Path) -> None:
+    """ConfigError where somebody else may write the configuration, or put another one in its place."""
+    folders = dict.fromkeys((path.parent, Path(os.path.realpath(path)).parent))
+    if wrong := [why for one in (path, *folders) if (why := trust.others(one)) is not None]:
+        raise ConfigError(*wrong)
 
 
 # --- file and environment -------------------------------------------------------------------------------

@@ -167,6 +167,12 @@ def host_of(listen: str) -> str:
     return urlsplit(f"//{listen}").hostname or ""
 
 
+def proxy_reference(value: object) -> str:
+    """The URL of an HTTP proxy, or the file or credential that holds it."""
+    text = _text(value)
+    return text if text.startswith(("file:", "credential:")) and is_reference(text) else proxy(text)
+
+
 def proxy(value: object) -> str:
     """The URL of an HTTP proxy; it may hold a user and a password."""
     wrong = "not a proxy (write http://host:3128)"
@@ -243,6 +249,6 @@ HostNames: TypeAlias = Annotated[tuple[str, ...], PlainValidator(host_names)]
 Listen: TypeAlias = Annotated[str, PlainValidator(listen)]
 DatabaseUrl: TypeAlias = Annotated[str, PlainValidator(database_reference)]
 Schema: TypeAlias = Annotated[str, PlainValidator(schema)]
-Proxy: TypeAlias = Annotated[str, PlainValidator(proxy)]
+Proxy: TypeAlias = Annotated[str, PlainValidator(proxy_reference)]
 BaseUrl: TypeAlias = Annotated[str, PlainValidator(base_url)]
 Reference: TypeAlias = Annotated[str, PlainValidator(reference)]
