@@ -58,6 +58,8 @@ def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher"
         lambda: key_of(config, account),
         min_interval_s=account.min_interval_s,
         header=account.adapter.auth_header,
+        refusal=account.adapter.refusal,
+        limited_by=account.adapter.limited_by,
         proxy=proxy,
         ca_file=ca_file,
         tries=tries,

@@ -61,6 +61,7 @@ from aggregator.core.reading import (
     json_object,
     named,
     one,
+    refused,
     sift,
     snapshot,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "masked",
     "named",
     "one",
+    "refused",
     "several",
     "sift",
     "snapshot",

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from aggregator.core.account import Account, FeedKind
 from aggregator.core.findings import Findings, Recorded
-from aggregator.core.model import Fact, OrderRef, Orders, Part, Request, State, Want
+from aggregator.core.model import Fact, OrderRef, Orders, Page, Part, Request, State, Want
 from aggregator.core.normalise import normalise
 from aggregator.errors import FetchError, PageChanged, ProviderError, Refused
 from aggregator.sweep import Fetch, read, sweep
@@ -53,7 +53,7 @@ def cancel(
     unread = None
     try:
         page = fetch(request)
-        if page.status == 404:
+        if page.status == 404 and _is_own(account, page):
             raise Refused(f"{request.method} {request.path}: the provider does not know the order", 404)
         reading = read(account, page)
         facts, wants = reading.facts, reading.wants
@@ -67,6 +67,11 @@ def cancel(
     facts = tuple(replace(fact, asked=True) if _shows_it(account, order, fact) else fact for fact in facts)
     recorded = store.record(account, held, Findings(_feed(account, order), clock(), facts, wants))
     return Answer(any(fact.asked for fact in facts), recorded, trouble, unread)
+
+
+def _is_own(account: Account, page: Page) -> bool:
+    """Whether a reply is the provider's own, and not one of something before it."""
+    return account.adapter.refusal is None or account.adapter.refusal(page) is not None
 
 
 def _shows_it(account: Account, order: OrderRef, fact: Fact) -> bool:

@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -28,7 +28,7 @@ import tenacity
 from aggregator import __version__
 from aggregator.core.account import Auth
 from aggregator.core.model import Page, Request
-from aggregator.core.replies import http_date, refusal, reset, retry_after
+from aggregator.core.replies import http_date, reset, retry_after, spoken
 from aggregator.deadlines import Deadlines
 from aggregator.decoding import CannotDecode, Decoder, TooLong
 from aggregator.errors import (
@@ -113,6 +113,7 @@ class Fetcher:
     """Fetches pages for one account. One connection pool, one request at a time, paced.
 
     `secret` is asked for the credential at first use and after `refresh`, so a replaced key file is read.
+    `refusal` and `limited_by` are the adapter's: how its provider refuses, and how it says "too many requests".
     Clock and sleep are arguments, so that tests and simulations own the time; by default a wait ends at
     `close`.
     """
@@ -128,6 +129,8 @@ class Fetcher:
         proxy: str | None = None,
         ca_file: str | None = None,
         header: str = "Authorization",
+        refusal: Callable[[Page], tuple[str, str] | None] | None = None,
+        limited_by: Collection[str] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -141,6 +144,7 @@ class Fetcher:
         self._base = base_url.rstrip("/")
         self._place = self._base.partition("://")[2]  # for errors: host and path
         self._auth, self._user, self._secret, self._header = auth, user, secret, header
+        self._refusal, self._limited_by = refusal, limited_by
         self._min_interval_s = min_interval_s
         self._closed = threading.Event()
         self._clock, self._monotonic = clock, monotonic
@@ -235,7 +239,7 @@ class Fetcher:
         page = Page(request, status, body, now, None if is_old else http_date(said.get("date")), is_old)
         if page.doubt and not self._doubted:
             self._doubted = True
-            log.warning("clock.doubted: %s: %s", self._place, page.doubt)
+            log.info("clock.doubted: %s: %s", self._place, page.doubt)
         return page
 
     def _exchange(
@@ -331,14 +335,18 @@ class Fetcher:
     def _error(
         self, where: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Exception:
-        code, title = refusal(body)
-        said = " ".join(filter(None, (code, title)))
+        own = self._own_words(Page(Request(""), status, body, now, None))
+        said = spoken(own) if own else ""
         text = f"{where}: status {status}" + (f" ({said})" if said else "")
-        if status == 429 or (400 <= status < 500 and code == "10011"):
+        if status == 429 or (400 <= status < 500 and own and own[0] in self._limited_by):
             asked = retry_after(headers, now)
             if asked is None:
                 asked = reset(headers, now)
             return RateLimited(text, now + (DEFAULT_LIMIT if asked is None else asked))
+        if status == 403 and own is None:
+            asked = retry_after(headers, now)
+            text += ", without the provider's own error: something before it refuses us"
+            return _Passing(text) if asked is None else RateLimited(text, now + asked)
         if status in (401, 403):
             return AccessDenied(text)
         if status in PASSING:
@@ -347,6 +355,15 @@ class Fetcher:
         if 400 <= status < 500:
             return Refused(text, status)
         return FetchError(text)
+
+    def _own_words(self, reply: Page) -> tuple[str, str] | None:
+        """The refusal in the provider's own envelope. Whose envelope nobody knows speaks for the provider."""
+        if self._refusal is None:
+            return "", ""
+        try:
+            return self._refusal(reply)
+        except Exception:  # an adapter that breaks on it does not know the envelope
+            return None
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         """How long to wait before the next try: growing, with full jitter, and never less than asked for."""

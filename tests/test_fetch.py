@@ -33,6 +33,7 @@ from loopback import (
 )
 from made import NOW
 
+from aggregator import providers
 from aggregator.core.account import Auth
 from aggregator.core.model import Request
 from aggregator.decoding import Decoder, TooLong
@@ -538,6 +539,43 @@ def test_a_post_goes_out_with_an_empty_body(serve: Serve, fetcher: Make) -> None
     assert server.header("Content-Length") == "0"
 
 
+REFUSES: dict[str, dict[str, Any]] = {
+    name: {"refusal": one.refusal, "limited_by": one.limited_by}
+    for name in ("telnyx", "fonedynamics")
+    if (one := providers.load(name))
+}
+OWN = {
+    "telnyx": b'{"errors": [{"code": "10010", "title": "Authorization failed"}]}',
+    "fonedynamics": b'{"ResponseStatus": {"ErrorCode": "Forbidden", "Message": "No."}}',
+}
+WALLS = [b"", b"<html>403 Forbidden</html>", b'{"message": "Forbidden"}', b"[]", b'{"errors": []}', b"\xff"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_403_in_the_providers_words_refuses_the_key(serve: Serve, fetcher: Make, name: str) -> None:
+    server = serve(reply(403, OWN[name]))
+    failure(fetcher(server.url, **REFUSES[name]), AccessDenied)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("wall", WALLS)
+def test_a_403_of_a_wall_before_the_provider_passes(
+    serve: Serve, fetcher: Make, name: str, wall: bytes
+) -> None:
+    server = serve(reply(403, wall), reply(403, wall), reply(200, b"{}"))
+    assert fetcher(server.url, **REFUSES[name])(ASK).status == 200
+    server = serve(reply(403, wall))
+    error = failure(fetcher(server.url, **REFUSES[name]), FetchError)
+    assert str(error).endswith("status 403 without the provider's own error: something before it refuses us")
+    assert len(server.requests) == 4
+    server = serve(reply(401, wall))
+    failure(fetcher(server.url, **REFUSES[name]), AccessDenied)
+    server = serve(reply(403, wall, Retry_After="600"))
+    failure(fetcher(server.url, **REFUSES[name]), RateLimited)
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -685,7 +723,7 @@ def test_a_long_limit_ends_it_at_once(serve: Serve, fetcher: Make) -> None:
 def test_telnyx_says_it_by_code_too(serve: Serve, fetcher: Make) -> None:
     body = b'{"errors": [{"code": "10011", "title": "Too many requests"}]}'
     server = serve(reply(403, body, x_ratelimit_reset="60"))
-    error = failure(fetcher(server.url), RateLimited)
+    error = failure(fetcher(server.url, **REFUSES["telnyx"]), RateLimited)
     assert error.until == NOW + timedelta(seconds=60)
     assert str(error).endswith("/v2/porting_orders: status 403 (10011 Too many requests)")
 
@@ -772,5 +810,6 @@ def test_an_error_says_what_the_provider_says_in_plain_words(
     serve: Serve, fetcher: Make, body: str, said: str
 ) -> None:
     server = serve(reply(422, body.encode()))
-    error = failure(fetcher(server.url), Refused)
+    name = "fonedynamics" if "ResponseStatus" in body else "telnyx"
+    error = failure(fetcher(server.url, **REFUSES[name]), Refused)
     assert str(error) == f"GET {server.address}/v2/porting_orders: status 422{said}"

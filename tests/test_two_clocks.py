@@ -60,7 +60,7 @@ def test_a_reply_out_of_a_cache_has_no_time_of_its_own_and_is_logged_once(
         old = reply(200, b"{}", Date="Mon, 15 Jun 2026 11:00:00 GMT", Age="3600")
         server = stack.enter_context(Loopback(old))
         fetch = stack.enter_context(Fetcher(server.url, Auth.BEARER, None, lambda: "key", clock=lambda: NOW))
-        with caplog.at_level(logging.WARNING):
+        with caplog.at_level(logging.INFO):
             pages = [fetch(Request("/ports")) for _ in range(3)]
     assert [(page.provider_at, page.at) for page in pages] == [(None, NOW)] * 3
     assert "cache" in (pages[0].doubt or "")

@@ -115,10 +115,13 @@ class Adapter:
     cancel: Cancelling | None = None
     clocks: tuple[Clock, ...] = ()
     usual: Mapping[tuple[Direction, State], Usual] = field(default_factory=dict)
+    refusal: Callable[[Page], tuple[str, str] | None] | None = None
+    limited_by: frozenset[str] = frozenset()
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
     the credential is good. `clocks`: what the provider does by itself, and when. `usual`: how
     long its orders stay in a state before they are stuck. `cancel`: how to ask for a cancellation, where the
-    provider has a call for it."""
+    provider has a call for it. `refusal`: the code and title of a refusal in the provider's own error envelope, None for a
+    reply without it, which is some wall's before the provider; `limited_by`: codes that mean "too many requests"."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------

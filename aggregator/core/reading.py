@@ -64,6 +64,15 @@ def json_object(page: Page) -> dict[str, Any]:
     return value
 
 
+def refused(page: Page) -> dict[str, Any]:
+    """The body of a reply of any status as a JSON object; empty when it is none, like the page of a wall."""
+    try:
+        value = loads(page.body[:65_536], page.request.path)
+    except PageChanged:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def loads(body: bytes, where: str) -> Any:
     """JSON read with our limits; see `json_object`."""
     try:

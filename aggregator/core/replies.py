@@ -1,11 +1,9 @@
-"""What a reply says beside its page: in its headers when to come back, in its body why it refuses."""
+"""What a reply says beside its page: in its headers when to come back, and why it refuses, fit for a log."""
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from aggregator.core.model import CLOCK_DOUBT
 
@@ -59,18 +57,9 @@ def http_date(said: str | None) -> datetime | None:
         return None
 
 
-def refusal(body: bytes) -> tuple[str, str]:
-    """A refusal in the provider's words: its code, and its title where that is plain words. A word that could
-    be a number, an address or a key it was sent is left out."""
-    try:
-        value: Any = json.loads(body[:65_536])
-        if "errors" in value:
-            first = value["errors"][0]
-            said = str(first.get("code") or ""), str(first.get("title") or "")
-        else:
-            first = value["ResponseStatus"]
-            said = str(first.get("ErrorCode") or ""), str(first.get("Message") or "")
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        return "", ""
-    words = [word if _WORD.fullmatch(word) else "…" for word in said[1][:200].split()]
-    return said[0] if _CODE.fullmatch(said[0]) else "", " ".join(words)[:80]
+def spoken(said: tuple[str, str]) -> str:
+    """A refusal in the provider's words, fit for a log: its code, and its title where that is plain words. A word
+    that could be a number, an address or a key it was sent is left out."""
+    code, title = (str(one)[:2_000] for one in said)
+    words = [word if _WORD.fullmatch(word) else "…" for word in title[:200].split()]
+    return " ".join(filter(None, (code if _CODE.fullmatch(code) else "", " ".join(words)[:80])))

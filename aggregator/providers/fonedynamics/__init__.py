@@ -20,7 +20,7 @@ from aggregator.adapter import (
     Usual,
     Vocabulary,
 )
-from aggregator.providers.fonedynamics.pages import HISTORY, ORDER, read
+from aggregator.providers.fonedynamics.pages import HISTORY, ORDER, read, refusal
 from aggregator.providers.fonedynamics.requests import FoneDynamics, milder, ours, plan
 from aggregator.providers.fonedynamics.words import CARRIER_STATUS, WORDS
 
@@ -61,6 +61,7 @@ ADAPTER = Adapter(
     pacing=Pacing(min_interval_s=1.0),
     options=FoneDynamics,
     milder=milder,
+    refusal=refusal,
     auth_user=lambda options: ours(options).account_sid,
     clocks=(
         # An Australian cutover can be given back within about four hours: the industry's emergency return, which

@@ -41,6 +41,7 @@ from aggregator.adapter import (
     keep,
     masked,
     named,
+    refused,
     sift,
     snapshot,
     text,
@@ -220,3 +221,11 @@ def _entry(
         ),
         numbers=Partial((said,)),
     )
+
+
+def refusal(page: Page) -> tuple[str, str] | None:
+    """Code and message of the `ResponseStatus` of a refusal; None where a reply has none."""
+    status = refused(page).get("ResponseStatus")
+    if not isinstance(status, dict):
+        return None
+    return str(status.get("ErrorCode") or ""), str(status.get("Message") or "")

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from aggregator.adapter import Adapter, Auth, Cancelling, Direction, FeedDefaults, FeedKind, Listing, Pacing
 from aggregator.providers.telnyx.clocks import CLOCKS, USUAL
+from aggregator.providers.telnyx.envelope import TOO_MANY, refusal
 from aggregator.providers.telnyx.pages import KEEP, read
 from aggregator.providers.telnyx.requests import cancel, plan
 from aggregator.providers.telnyx.words import REASONS, WORDS
@@ -47,4 +48,6 @@ ADAPTER = Adapter(
     usual=USUAL,
     # https://developers.telnyx.com/docs/numbers/porting/cancel-port-order
     cancel=Cancelling(cancel, lock=timedelta(hours=48)),
+    refusal=refusal,
+    limited_by=TOO_MANY,
 )

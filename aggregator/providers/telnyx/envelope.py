@@ -19,6 +19,7 @@ from aggregator.adapter import (
     json_object,
     named,
     one,
+    refused,
     whole,
 )
 from aggregator.providers.telnyx.requests import following
@@ -86,3 +87,14 @@ def is_absent(page: Page) -> bool:
     if not isinstance(body.get("errors"), list):
         raise PageChanged(f"{page.request.path}: a 404 without the error envelope")
     return True
+
+
+TOO_MANY = frozenset({"10011"})
+"""Codes of "too many requests", which come with other statuses than 429 too."""
+
+
+def refusal(page: Page) -> tuple[str, str] | None:
+    """Code and title of the first of the `errors` of a refusal; None where a reply has none."""
+    errors = refused(page).get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return (str(first.get("code") or ""), str(first.get("title") or "")) if isinstance(first, dict) else None
