@@ -10,9 +10,11 @@ from aggregator.core.account import (
     Options,
     Pacing,
 )
+from aggregator.core.asked import Mistake
 from aggregator.core.clocks import Clock, CountedFrom
 from aggregator.core.documents import document, joined, keep, masked
 from aggregator.core.fields import entries, flag, get, inner, several, text, texts, told, whole, written
+from aggregator.core.judged import judged
 from aggregator.core.model import (
     NOT_TOLD,
     Announced,
@@ -96,6 +98,7 @@ __all__ = [
     "Link",
     "Listing",
     "Meaning",
+    "Mistake",
     "Moment",
     "NotTold",
     "NumberSaid",
@@ -137,6 +140,7 @@ __all__ = [
     "is_overlong",
     "joined",
     "json_object",
+    "judged",
     "keep",
     "local_date",
     "masked",

@@ -188,7 +188,7 @@ class Daemon:
         """Make these accounts the ones that are polled. Refused keys are tried again."""
         chosen = {name: one for name, one in config.accounts.items() if one.enabled}
         every = [accounts.account_of(one) for one in config.accounts.values()]
-        self.store.sync(every, config.waiting.keep_ended, self.clock())
+        self.store.sync(every, config.waiting.keep_ended, self.clock(), config.broken)
         for name in chosen:
             self.store.unpause(name)
         fetchers = {name: accounts.fetcher(config, one) for name, one in chosen.items()}

@@ -2,6 +2,7 @@
 
 AggregatorError
 ├── ConfigError             the operator must change something (exit 78); no "log and go on" may swallow it
+│   └── BrokenAdapter       an adapter that cannot be relied on; it costs the accounts of its provider, and no other
 ├── Stopped                 we are being stopped: what was under way ends here, and is nobody's fault
 ├── StoreError              the database refused, is locked, or is gone
 │   ├── Unusable            it stays so until somebody changes something: a right, the file (exit 78)
@@ -34,6 +35,10 @@ class ConfigError(AggregatorError):
     def __init__(self, *mistakes: str) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
+
+
+class BrokenAdapter(ConfigError):
+    """A provider's adapter cannot be loaded, or its data is wrong: the matter of that provider's accounts alone."""
 
 
 class Stopped(AggregatorError):

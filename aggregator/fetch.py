@@ -345,7 +345,7 @@ class Fetcher:
             return RateLimited(text, now + (DEFAULT_LIMIT if asked is None else asked))
         if status == 403 and own is None:
             asked = retry_after(headers, now)
-            text += ", without the provider's own error: something before it refuses us"
+            text += " without the provider's own error: something before it refuses us"
             return _Passing(text) if asked is None else RateLimited(text, now + asked)
         if status in (401, 403):
             return AccessDenied(text)

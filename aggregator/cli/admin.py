@@ -209,6 +209,7 @@ def providers(
     Examples: [bold]porting-aggregator providers[/] · [bold]porting-aggregator providers telnyx[/]
     """
     from aggregator import providers as known
+    from aggregator.errors import ConfigError
 
     if name is not None:
         if name not in known.names():
@@ -217,12 +218,23 @@ def providers(
         return OK
     rows: list[dict[str, Any]] = []
     for provider in known.names():
-        adapter = known.load(provider)
-        feeds = list(adapter.feeds)
-        rows.append(
-            {"provider": provider, "label": adapter.label, "base_url": adapter.base_url, "feeds": feeds}
-        )
-    output.lines(rows) if json else output.table(rows, ["provider", "label", "base_url", "feeds"], "none")
+        row: dict[str, Any] = {
+            "provider": provider,
+            "label": None,
+            "base_url": None,
+            "feeds": [],
+            "error": None,
+        }
+        try:
+            adapter = known.load(provider)
+            row |= {"label": adapter.label, "base_url": adapter.base_url, "feeds": list(adapter.feeds)}
+        except ConfigError as error:
+            row["error"] = str(error)
+        rows.append(row)
+    columns = ["provider", "label", "base_url", "feeds"]
+    if any(row["error"] for row in rows):
+        columns.append("error")
+    output.lines(rows) if json else output.table(rows, columns, "none")
     return OK
 
 

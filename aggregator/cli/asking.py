@@ -39,7 +39,9 @@ CODES = {
 def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
     """Poll these accounts, or every enabled one, side by side; the exit code tells how it went."""
     config = setup.configuration()
-    chosen = setup.chosen(config, names)
+    broken = [one for one in config.broken.values() if (one.name in names if names else one.enabled)]
+    usable = [name for name in names or () if name not in config.broken]
+    chosen = setup.chosen(config, usable) if usable or not names else []
     setup.logging(config, quiet=True)
     if not chosen:
         raise setup.nothing_to_poll(config)
@@ -58,6 +60,7 @@ def poll_all(names: list[str] | None, due: bool, json: bool) -> int:
 
         polled = _in_turn(chosen, {one.name: polls(one) for one in chosen}, store, pool)
         prune_a_little(config, store)
+    polled += [Polled(one.name, Verdict.CONFIG, trouble=one.error) for one in broken]
     output.polled([(one.account, outcome) for one in polled for outcome in one.outcomes], json)
     for one in polled:
         if one.trouble:

@@ -37,6 +37,8 @@ def cancel_one(name: str, yes: bool) -> int:
         config.accounts.get(order["account"]),
         OrderRef(Direction(order["direction"]), order["provider_order_id"]),
     )
+    if order["account"] in config.broken:
+        raise ConfigError(config.broken[order["account"]].error)
     request = _allowed(config, order, chosen, ref)
     assert chosen is not None
     _describe(order, numbers, chosen)

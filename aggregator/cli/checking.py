@@ -27,7 +27,7 @@ def check_all(online: bool, json: bool = False) -> int:
     try:
         config = setup.configuration()
         setup.logging(config, quiet=True)
-        if not any(account.enabled for account in config.accounts.values()):
+        if not any(one.enabled for one in config.each):
             raise setup.nothing_to_poll(config)
     except ConfigError as error:
         if not json:
@@ -39,7 +39,7 @@ def check_all(online: bool, json: bool = False) -> int:
     for found in _checks(config, online):
         _print(found, json)
         codes.append(found[2])
-    for warning in (*reworded(config), *twins(config), *exposed(config)):
+    for warning in (*reworded(config), *twins(config), *exposed(config), *unusable(config)):
         say(warning)
     worst = {code for code in codes if code != OK}
     return combined(sorted(worst)) if worst else OK
@@ -58,6 +58,8 @@ def _checks(config: Config, online: bool) -> Iterator[Found]:
     yield "database", "database", *_database(config)
     for account in config.accounts.values():
         yield "account", account.name, *_account(config, account, online)
+    for broken in config.broken.values():
+        yield "account", broken.name, CONFIG, broken.error
 
 
 def _word(code: int) -> str:
@@ -111,6 +113,17 @@ def _account(config: Config, chosen: AccountConfig, online: bool) -> tuple[int, 
         return BAD_NEWS, str(error)
     except ProviderError as error:
         return TRY_LATER, str(error)
+
+
+def unusable(config: Config) -> Iterator[str]:
+    """A warning for each provider that is installed, cannot be relied on, and has no account that would say so."""
+    from aggregator import providers
+
+    for name in sorted({*providers.names()} - {one.provider for one in config.broken.values()}):
+        try:
+            providers.load(name)
+        except ConfigError as error:
+            yield f"warning: {error}"
 
 
 def reworded(config: Config) -> list[str]:

@@ -23,7 +23,7 @@ def accounts_known(context: typer.Context, incomplete: str) -> list[str]:
 
     GLOBALS.config = context.find_root().params.get("config")
     try:
-        return [name for name in setup.configuration().accounts if name.startswith(incomplete)]
+        return [name for name in setup.configuration().names if name.startswith(incomplete)]
     except AggregatorError:
         return []
 

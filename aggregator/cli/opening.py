@@ -45,7 +45,7 @@ def _refuse_unknown(asked: Filters, reader: "Reader", config: "Config") -> None:
     if not asked.account and not asked.provider:
         return
     rows = list(reader.query("select account, provider from v1_accounts", {}))
-    configured = config.accounts.values()
+    configured = config.each
     accounts = {row["account"] for row in rows} | {one.name for one in configured}
     served = {row["provider"] for row in rows} | {one.provider for one in configured} | {*providers.names()}
     for option, said, known in (

@@ -39,7 +39,7 @@ def orders_page(config: Config) -> bytes:
     """The page as of now."""
     with setup.reader(config) as reader:
         waiting = [*map(worklist.without_numbers, reader.select("waiting", limit=MOST + 1))]
-        feeds = [row for row in reader.select("feeds") if row["account"] in config.accounts]
+        feeds = [row for row in reader.select("feeds") if row["account"] in config.names]
     return "".join(_html(waiting, feeds, setup.now())).encode()
 
 

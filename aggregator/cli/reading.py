@@ -62,7 +62,7 @@ def _all(asked: Filters, view: str, columns: str, empty: str) -> tuple[list[Row]
     if asked.json:
         output.lines(rows)
         return rows, config
-    here = rows if asked.account else [row for row in rows if row["account"] in config.accounts]
+    here = rows if asked.account else [row for row in rows if row["account"] in config.names]
     output.table(here, columns.split(), empty)
     for gone in sorted({row["account"] for row in rows} - {row["account"] for row in here}):
         say(f"{gone} is no longer configured; --account {gone} shows it")

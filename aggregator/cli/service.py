@@ -33,6 +33,8 @@ def serve() -> int:
     def load() -> Config:
         config = setup.configuration()
         setup.logging(config)
+        for one in config.broken.values():
+            log.error("account.broken", account=one.name, error=one.error)
         return config
 
     faulthandler.enable()  # what the watchdog's SIGABRT shows: every thread's stack
@@ -107,7 +109,7 @@ def _with_keys(config: Config) -> None:
     """One account without its key stops that account alone; where none has one, there is nothing to run."""
     chosen = [one for one in config.accounts.values() if one.enabled]
     if not chosen:
-        raise ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
+        raise setup.nothing_to_poll(config)
     mistakes = []
     for one in chosen:
         try:

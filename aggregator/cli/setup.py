@@ -14,7 +14,7 @@ from aggregator.accounts import account_of
 from aggregator.cli.app import GLOBALS
 from aggregator.cli.filters import unlike
 from aggregator.config import AccountConfig, Config, database_url, find, load
-from aggregator.errors import ConfigError
+from aggregator.errors import BrokenAdapter, ConfigError
 
 if TYPE_CHECKING:
     from aggregator.store import Store
@@ -40,18 +40,21 @@ def logging(config: Config, quiet: bool = False) -> None:
 
 
 def chosen(config: Config, names: list[str] | None) -> list[AccountConfig]:
-    """The accounts named, or every enabled one. A name that is not there is a usage error."""
+    """The accounts named, or every enabled one. A name that is not there is a usage error; one whose adapter
+    cannot be relied on is one of the configuration."""
     for name in names or ():
+        if name in config.broken:
+            raise BrokenAdapter(f"{name}: {config.broken[name].error}")
         if name not in config.accounts:
-            raise typer.BadParameter(
-                f"no such account: {unlike(name, config.accounts)}", param_hint="ACCOUNT"
-            )
+            raise typer.BadParameter(f"no such account: {unlike(name, config.names)}", param_hint="ACCOUNT")
     found = [config.accounts[name] for name in names] if names else list(config.accounts.values())
     return [account for account in found if account.enabled or names]
 
 
 def nothing_to_poll(config: Config) -> ConfigError:
     """What is wrong with a configuration without any account in use, and what to do."""
+    if config.broken:
+        return ConfigError(*(f"{one.name}: {one.error}" for one in config.broken.values()))
     return ConfigError(f"{config.path}: no account to poll; write an [accounts.NAME] section")
 
 
@@ -63,7 +66,10 @@ def store(config: Config) -> Iterator["Store"]:
     opened = open_store(database_url(config, os.environ), config.database.schema)
     try:
         opened.sync(
-            [account_of(account) for account in config.accounts.values()], config.waiting.keep_ended, now()
+            [account_of(account) for account in config.accounts.values()],
+            config.waiting.keep_ended,
+            now(),
+            config.broken,
         )
         yield opened
     finally:

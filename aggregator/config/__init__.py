@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import resources
@@ -16,6 +17,7 @@ from aggregator.config.checks import checked, keys_of, merged, table_of, words
 from aggregator.config.environ import SECTIONS, overridden, with_variable
 from aggregator.config.shapes import (
     AccountConfig,
+    BrokenAccount,
     Config,
     Database,
     Http,
@@ -41,10 +43,11 @@ from aggregator.config.values import (
 )
 from aggregator.core.account import Adapter, Feed, FeedDefaults, Options
 from aggregator.core.model import State
-from aggregator.errors import ConfigError
+from aggregator.errors import BrokenAdapter, ConfigError
 
 __all__ = [
     "AccountConfig",
+    "BrokenAccount",
     "Config",
     "Database",
     "Http",
@@ -142,10 +145,11 @@ def load(path: Path, adapter_of: Callable[[str], Adapter], environ: Mapping[str,
         )
     shared = {name: _shared(name, table, adapter_of, mistakes) for name, table in providers.items()}
     found = {name: _account(name, table, adapter_of, shared, mistakes) for name, table in accounts.items()}
+    broken = {name: one for name, one in found.items() if isinstance(one, BrokenAccount)}
     if mistakes:
         raise ConfigError(*(with_variable(mistake, variables) for mistake in mistakes))
-    asked = {name: replace(one, stuck=stuck) for name, one in found.items() if one is not None}
-    whole: dict[str, Any] = {**sections, "accounts": asked, "stuck": stuck}
+    asked = {name: replace(one, stuck=stuck) for name, one in found.items() if isinstance(one, AccountConfig)}
+    whole: dict[str, Any] = {**sections, "accounts": asked, "broken": broken, "stuck": stuck}
     network = whole["network"]
     if network.ca_file is not None:
         whole["network"] = replace(network, ca_file=str(path.parent / network.ca_file))
@@ -187,7 +191,8 @@ def _stuck(value: object, mistakes: list[str]) -> Mapping[str, timedelta]:
 def _shared(name: str, value: object, adapter_of: Callable[[str], Adapter], mistakes: list[str]) -> Words:
     """The words of `[providers.NAME.statuses]`."""
     key = f"providers.{name}"
-    _adapter(name, key, adapter_of, mistakes)
+    with suppress(BrokenAdapter):
+        _adapter(name, key, adapter_of, mistakes)
     table = table_of(value, key, mistakes)
     for other in sorted(table.keys() - {"statuses"}):
         mistakes.append(f"{key}.{other}: no such key{near(other, ['statuses'])}")
@@ -203,6 +208,8 @@ def _adapter(
         return None
     try:
         return adapter_of(name)
+    except BrokenAdapter:
+        raise
     except (ConfigError, ImportError) as error:
         mistakes.append(f"{key}: {error}")
         return None
@@ -214,15 +221,20 @@ def _account(
     adapter_of: Callable[[str], Adapter],
     shared: Mapping[str, Words],
     mistakes: list[str],
-) -> AccountConfig | None:
-    """One account. Each part is judged without the others, so that no mistake hides another."""
+) -> AccountConfig | BrokenAccount | None:
+    """One account. Each part is judged without the others, so that no mistake hides another. An adapter that
+    cannot be relied on is no mistake of the configuration, and costs its own accounts alone."""
     key = f"accounts.{name}"
     if not re.fullmatch("[a-z0-9][a-z0-9_-]*", name):
         mistakes.append(f"{key}: not a name for an account: {quoted(name)} (write a-z, digits, _ and -)")
     table = table_of(value, key, mistakes)
     if not isinstance(value, dict):
         return None
-    adapter = _adapter(table.get("provider"), f"{key}.provider", adapter_of, mistakes)
+    adapter, unusable = None, None
+    try:
+        adapter = _adapter(table.get("provider"), f"{key}.provider", adapter_of, mistakes)
+    except BrokenAdapter as error:
+        unusable = error
     common = {part: table[part] for part in keys_of(_Common) if part in table}
     keys = checked(_Common, common, key, mistakes)
     options = _options(table, adapter, key, mistakes)
@@ -231,6 +243,8 @@ def _account(
     feeds = _feeds(
         table_of(table.get("feeds", {}), f"{key}.feeds", mistakes), adapter, f"{key}.feeds", mistakes
     )
+    if keys is not None and unusable is not None:
+        return BrokenAccount(name, keys.provider, keys.enabled, str(unusable))
     if keys is None or adapter is None or options is None:
         return None
     return AccountConfig(

@@ -85,15 +85,36 @@ class AccountConfig:
 
 
 @dataclass(frozen=True)
+class BrokenAccount:
+    """An account whose provider's adapter cannot be relied on: `error` says why, with package, file and line."""
+
+    name: str
+    provider: str
+    enabled: bool
+    error: str
+
+
+@dataclass(frozen=True)
 class Config:
     """The configuration in force."""
 
     path: Path
     database: Database = Database()
     accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
+    broken: Mapping[str, BrokenAccount] = field(default_factory=dict)
     log: Log = Log()
     network: Network = Network()
     retention: Retention = Retention()
     waiting: Waiting = Waiting()
     stuck: Mapping[str, timedelta] = field(default_factory=dict)
     http: Http = Http()
+
+    @property
+    def each(self) -> tuple[AccountConfig | BrokenAccount, ...]:
+        """Every account that is configured, whether it can be polled or not."""
+        return (*self.accounts.values(), *self.broken.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of them all."""
+        return (*self.accounts, *self.broken)

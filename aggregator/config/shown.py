@@ -23,6 +23,9 @@ def shown(config: Config) -> str:
     lines += _section("stuck", config.stuck)
     for account in config.accounts.values():
         lines += _account(account)
+    for one in config.broken.values():
+        lines += ["", *(f"# {line}" for line in one.error.splitlines()), f"[accounts.{one.name}]"]
+        lines.append(f"provider = {_value(one.provider)}")
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

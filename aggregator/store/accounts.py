@@ -39,13 +39,20 @@ _AT_ONCE = (
 )
 
 
-def sync(tx: Connection, accounts: Iterable[Account], keep_ended: timedelta, now: datetime) -> None:
-    """Make the database know the accounts and feeds of the configuration; others are marked."""
+def sync(
+    tx: Connection,
+    accounts: Iterable[Account],
+    keep_ended: timedelta,
+    now: datetime,
+    broken: Iterable[str] = (),
+) -> None:
+    """Make the database know the accounts and feeds of the configuration; others are marked. Those that are `broken`
+    stay as they are: they are configured, but nothing of theirs can be read now."""
     accounts = tuple(accounts)
     identity = {"id": 1, "feed_id": secrets.token_hex(8), "keep_ended_s": 0, **dict.fromkeys(COUNTERS, 0)}
     insert(tx, FeedIdentityRow, [identity], unless_there=("id",))
     tx.execute(_KEEP, {"seconds": int(keep_ended.total_seconds())})
-    tx.execute(_LEAVE_OUT, {"names": [account.name for account in accounts]})
+    tx.execute(_LEAVE_OUT, {"names": [*(account.name for account in accounts), *broken]})
     for account in accounts:
         account_id = _known(tx, account)
         feeds = [_feed(account_id, feed, now) for feed in account.feeds.values()]

@@ -103,10 +103,13 @@ class Store:
 
     # --- accounts and leases ----------------------------------------------------------------------------
 
-    def sync(self, accounts: Iterable[Account], keep_ended: timedelta, now: datetime) -> None:
-        """Make the database know the accounts and feeds of the configuration; others are marked."""
+    def sync(
+        self, accounts: Iterable[Account], keep_ended: timedelta, now: datetime, broken: Iterable[str] = ()
+    ) -> None:
+        """Make the database know the accounts and feeds of the configuration; others are marked. Those that are
+        `broken` stay as they are."""
         with self._writing() as tx:
-            known.sync(tx, accounts, keep_ended, now)
+            known.sync(tx, accounts, keep_ended, now, broken)
 
     def restored(self) -> str:
         """A new name for the change feed: whoever read on from the old one would miss what a restored backup
