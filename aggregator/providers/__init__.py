@@ -3,7 +3,6 @@
 import ast
 import inspect
 import sys
-import threading
 import traceback
 from functools import cache
 from importlib import import_module
@@ -41,9 +40,9 @@ def _loaded(name: str) -> Adapter | BrokenAdapter:
     package = f" (package {_package(point)})" if point else ""
     try:
         found: object = import_module(module).ADAPTER if point is None else point.load()
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:  # another package's code: whatever it raises, it cannot be loaded
-        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            raise
         return BrokenAdapter(
             f"provider {name}: cannot be loaded: {_told(error)}{_place(error, module)}{package}"
         )
