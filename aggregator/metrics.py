@@ -82,7 +82,11 @@ class _Known(Collector):
             names,
         )
         stale = _family("feed_stale", "Whether nothing was complete for too long.", names)
+        quiet = _family(
+            "feed_quiet", "Whether it brings nothing for longer than its history explains.", names
+        )
         for feed in figures.feeds:
+            quiet.add_metric((feed.account, feed.provider, feed.feed), float(feed.quiet))
             complete.add_metric((feed.account, feed.provider, feed.feed), feed.last_complete)
             stale.add_metric((feed.account, feed.provider, feed.feed), float(feed.stale))
         orders = _family(
@@ -91,15 +95,31 @@ class _Known(Collector):
         for one in figures.orders:
             orders.add_metric((one.provider, one.account, one.direction, one.state), one.orders)
         deadline = _family(
-            "next_deadline_timestamp_seconds", "The next deadline of an order that waits for us."
+            "next_deadline_timestamp_seconds",
+            "The first deadline of an order that waits for us, one that has passed too.",
+            ("account", "direction", "kind"),
         )
-        if figures.next_deadline is not None:
-            deadline.add_metric((), figures.next_deadline)
+        for due in figures.deadlines:
+            deadline.add_metric((due.account, due.direction, due.kind), due.at)
+        words = _family(
+            "unknown_words",
+            "Words of providers that nobody knows; whether a word of that list moves a state.",
+            ("account", "vocabulary", "moves_state"),
+        )
+        for them in figures.unknown_words:
+            words.add_metric((them.account, them.vocabulary, str(them.moves_state).lower()), them.words)
+        owed = _family(
+            "events_without_payload",
+            "Events whose payload has not come for longer than this.",
+            ("account", "longer_than"),
+        )
+        for whose in figures.owed:
+            owed.add_metric((whose.account, "1h"), whose.hour)
+            owed.add_metric((whose.account, "1d"), whose.day)
         build = _family("build_info", "The program that tells this.", ("version",))
         build.add_metric((__version__,), 1)
-        yield from (complete, stale, orders, deadline, build)
+        yield from (complete, stale, quiet, orders, deadline, words, owed, build)
         yield _single("waiting_orders", "Orders that wait for us.", figures.waiting)
-        yield _single("unknown_words", "Words of providers that nobody knows.", figures.unknown_words)
         yield _single("quarantined", "Records that could not be read yet.", figures.quarantined)
         yield _single(
             "orders_without_numbers",

@@ -361,7 +361,7 @@ def test_what_may_be_out_of_date_says_so_in_one_line_and_ends_as_it_would(
     code, out, err = run(stale, *verb.split(), *form)
     assert (code, out) == known[:2]
     assert err.splitlines()[0] == (
-        "telnyx-main has not answered since Mon 08 Jun 2026 17:00 UTC; "
+        "telnyx-main not asked since Mon 08 Jun 2026 17:00 UTC; is the daemon running?; "
         "fone-au has never answered in full (type: porting-aggregator feeds)"
     )
     assert err.splitlines()[1:] == known[2].splitlines()
@@ -371,7 +371,7 @@ def test_only_what_was_asked_for_is_called_out_of_date_feed_by_feed(run: Run, ow
     with sqlite3.connect(own.parent / "aggregator.db") as database:
         database.execute("update feed set stale_after_s = 300 where feed = 'porting_orders'")
     database.close()
-    said = "telnyx-main has not answered porting_orders since Mon 08 Jun 2026 17:00 UTC"
+    said = "telnyx-main: porting_orders not asked since Mon 08 Jun 2026 17:00 UTC; is the daemon running?"
     assert said in run(own, "orders", "--provider", "telnyx")[2]
     assert run(own, "orders", "--account", "fone-au")[2] == ""
     more = own.read_text("utf-8") + "[accounts.telnyx-main.feeds.porting_orders]\nenabled = false\n"
@@ -382,14 +382,15 @@ def test_only_what_was_asked_for_is_called_out_of_date_feed_by_feed(run: Run, ow
 def test_an_account_that_was_never_polled_is_told(run: Run, own: Path) -> None:
     more = '[accounts.new]\nprovider = "telnyx"\nsecret = "file:none"\n'
     own.write_text(own.read_text("utf-8") + more, encoding="utf-8")
-    assert run(own, "waiting")[2].startswith("new has never answered in full (")
+    assert run(own, "waiting")[2].startswith("new not asked yet; is the daemon running? (")
 
 
 def test_with_many_accounts_a_warning_and_a_hint_stay_one_line(run: Run, own: Path) -> None:
     more = "".join(f'[accounts.a{i}]\nprovider = "telnyx"\nsecret = "file:none"\n' for i in range(100, 300))
     own.write_text(own.read_text("utf-8") + more, encoding="utf-8")
     assert run(own, "waiting")[2].splitlines()[0] == (
-        "a100 has never answered in full; a101 has never answered in full; a102 has never answered in full"
+        "a100 not asked yet; is the daemon running?; a101 not asked yet; is the daemon running?; "
+        "a102 not asked yet; is the daemon running?"
         " and 197 more (type: porting-aggregator feeds)"
     )
     said = " ".join(run(own, "waiting", "--account", "nobody")[2].replace("│", "").split())
@@ -621,8 +622,9 @@ def test_pasting_the_lines_offered_for_unknown_words_makes_each_of_them_known(ru
     with own.open("a", encoding="utf-8") as file:
         file.write(pasted(out))
     url = f"sqlite:///{own.parent}/aggregator.db"
-    assert known_after(own, url) == []
-    assert run(own, "unknown") == (0, "every word is known\n", "")
+    assert known_after(own, url) == ["2"], "a carrier's bare code, which moves no state"
+    code, out, err = run(own, "unknown")
+    assert (code, err) == (0, "") and "carrier_status" in out and "\n\n" not in out
 
 
 def test_lines_for_a_table_that_is_there_already_say_below_which_they_belong(run: Run, own: Path) -> None:
@@ -641,7 +643,7 @@ def test_lines_for_a_table_that_is_there_already_say_below_which_they_belong(run
         line for line in offered.splitlines() if "almost-there" not in line and "MOON" not in line
     )
     own.write_text(before + rest, encoding="utf-8")
-    assert known_after(own, f"sqlite:///{own.parent}/aggregator.db") == []
+    assert known_after(own, f"sqlite:///{own.parent}/aggregator.db") == ["2"]
 
 
 def test_a_word_that_is_explained_since_the_last_poll_says_so_in_place_of_its_line(
@@ -666,7 +668,7 @@ def test_a_word_that_is_explained_since_the_last_poll_says_so_in_place_of_its_li
 def test_where_every_word_is_explained_there_is_nothing_to_paste(run: Run, own: Path) -> None:
     own.write_text(own.read_text("utf-8") + pasted(run(own, "unknown")[1]), encoding="utf-8")
     _, out, err = run(own, "unknown")
-    assert len(err.splitlines()) == 7
+    assert len(err.splitlines()) == 6, "all but a carrier's bare code"
     assert "paste" not in err and "\n\n" not in out
 
 

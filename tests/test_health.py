@@ -34,7 +34,7 @@ from aggregator.cli.page import orders_page
 from aggregator.config import load
 from aggregator.core.figures import Figures
 from aggregator.core.findings import Recorded
-from aggregator.core.model import Direction, References, Skipped, State
+from aggregator.core.model import Direction, References, Skipped, State, Vocabulary
 from aggregator.errors import StoreError
 from aggregator.metrics import CONTENT_TYPE, Meter, exposition
 from aggregator.once import Polled, Verdict
@@ -49,8 +49,10 @@ LABELS = {
     "feed_stale": {"account", "provider", "feed"},
     "orders": {"provider", "account", "direction", "state"},
     "waiting_orders": set(),
-    "next_deadline_timestamp_seconds": set(),
-    "unknown_words": set(),
+    "feed_quiet": {"account", "provider", "feed"},
+    "next_deadline_timestamp_seconds": {"account", "direction", "kind"},
+    "unknown_words": {"account", "vocabulary", "moves_state"},
+    "events_without_payload": {"account", "longer_than"},
     "quarantined": set(),
     "orders_without_numbers": set(),
     "polls_total": {"account", "feed", "outcome"},
@@ -158,7 +160,7 @@ def test_all_three_answer_from_a_database_in_use(tmp_path: Path, database_url: s
             name.removesuffix("_bucket") for name in LABELS if not name.endswith(("_count", "_sum"))
         } | {"polls_total", "changes_total"}
         assert found["waiting_orders"][()] > 0
-        assert found["unknown_words"][()] > 0 and found["quarantined"][()] == 1
+        assert sum(found["unknown_words"].values()) > 0 and found["quarantined"][()] == 1
         assert found["build_info"] == {(__version__,): 1.0}
         assert ask("/orders")[0] == 404 and ask("/readyz", "POST")[0] == 405
 
@@ -346,28 +348,73 @@ def test_the_figures_are_those_of_the_views_and_leave_out_who_is_no_longer_confi
         assert feeds["porting_events"].last_complete == hour(-9).timestamp() and feeds["porting_events"].stale
         assert feeds["porting_orders"].last_complete == 0.0
         waiting = acme.rows("select * from v1_waiting")
-        assert (found.waiting, found.unknown_words, found.quarantined) == (len(waiting), 1, 1)
+        assert (found.waiting, found.quarantined) == (len(waiting), 1)
+        words = {one.vocabulary: (one.moves_state, one.words) for one in found.unknown_words}
+        assert words.keys() == set(Vocabulary)
+        assert {name: count for name, (_, count) in words.items() if count} == {"status": 1}
+        assert {name for name, (moves, _) in words.items() if moves} == {
+            *("status", "port_out", "messaging", "activation", "activation_job")
+        }
         acme.store.sync([account(name="other")], timedelta(days=14), NOW)
         gone = known(reader)
         reader.close()
     assert not gone.orders and {one.account for one in gone.feeds} == {"other"}
-    assert (gone.waiting, gone.unknown_words, gone.quarantined) == (0, 0, 0)
+    assert (gone.waiting, gone.quarantined) == (0, 0)
+    assert {(one.account, one.words) for one in gone.unknown_words} == {("other", 0)}
 
 
-def test_the_next_deadline_is_one_that_is_still_to_come(database_url: str) -> None:
+def test_a_deadline_that_has_passed_stays_with_its_account_direction_and_kind(database_url: str) -> None:
     with desk(database_url) as acme:
         for number, order in enumerate(("past", "next", "later")):
             acme.record(look(-8 - number, "pending", order=order, direction=Direction.PORT_OUT))
+        acme.record(look(-8, "exception", order="in"))
         with acme.store.engine.begin() as tx:
-            for order, at in (("past", "2020-01-01"), ("next", "2100-01-01"), ("later", "2200-01-01")):
+            for order, at in (
+                *(("past", "2020-01-01"), ("next", "2100-01-01"), ("later", "2200-01-01")),
+                ("in", "2150-01-01"),
+            ):
                 deadline = f"{at}T00:00:00.000000Z"
                 tx.execute(
-                    text("update port_order set deadline_at = :at where provider_order_id = :order"),
+                    text(
+                        "update port_order set deadline_at = :at, deadline_kind = 'x' where provider_order_id = :order"
+                    ),
                     {"at": deadline, "order": order},
                 )
         reader = acme.reader()
-        assert known(reader).next_deadline == datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+        found = samples(exposition(known(reader)).decode())["next_deadline_timestamp_seconds"]
         reader.close()
+        assert found == {
+            (acme.account.name, "port_out", "x"): datetime(2020, 1, 1, tzinfo=UTC).timestamp(),
+            (acme.account.name, "port_in", "x"): datetime(2150, 1, 1, tzinfo=UTC).timestamp(),
+        }
+
+
+def test_events_whose_payload_has_not_come_for_long_are_counted(database_url: str) -> None:
+    with desk(database_url) as acme:
+        for hours in (-40, -30, -3):
+            acme.record(event(hours, order="a"), at=hour(hours))
+        acme.record(event(-2, "exception", order="a"), at=hour(-2))
+        reader = acme.reader()
+        found = samples(exposition(known(reader)).decode())["events_without_payload"]
+        reader.close()
+        with acme.store.engine.begin() as tx:
+            tx.execute(text("update event set first_seen_at = :at"), {"at": _ago(2)})
+            tx.execute(
+                text("update event set first_seen_at = :at where provider_event_id like '%-40'"),
+                {"at": _ago(30)},
+            )
+            tx.execute(
+                text("update event set first_seen_at = :at where provider_event_id like '%-3'"),
+                {"at": _ago(0)},
+            )
+        reader = acme.reader()
+        assert [(one.hour, one.day) for one in known(reader).owed] == [(2, 1)]
+        reader.close()
+    assert found == {("acme", "1h"): 3.0, ("acme", "1d"): 3.0}, "as long ago as the test's times are"
+
+
+def _ago(hours: float) -> str:
+    return f"{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.000000Z}"
 
 
 def test_there_are_as_many_series_for_many_orders_as_for_one(tmp_path: Path) -> None:
@@ -482,7 +529,7 @@ def test_the_page_shows_what_waits_for_us_and_the_feeds(tmp_path: Path, database
     assert {row["provider_order_id"] for row in waiting} <= set(page.cells)
     assert {output.printable(row["why"]) for row in waiting} <= set(page.cells)
     assert {row["feed"] for row in feeds} <= set(page.cells)
-    assert "Out of date: fone-au, telnyx-main" in html
+    assert "Out of date: fone-au" in html and "Out of date: telnyx-main not asked since" in html
     assert "+6125550" not in html, "counts of numbers, no number"
 
 
@@ -618,7 +665,7 @@ def test_a_page_that_others_could_reach_is_refused(run: Run, tmp_path: Path, whe
 
 def test_every_metric_is_documented_with_its_labels_and_the_rules_name_no_other() -> None:
     manual = (Path(__file__).parents[1] / "docs/operations.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([a-z_]+)` \| ([a-z, ]*)\|", manual, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_]+)` \| ([a-z_, ]*)\|", manual, re.MULTILINE)
     said = {name: set(filter(None, re.split(r",? ", labels))) for name, labels in rows}
     assert said == {
         name.removesuffix("_count"): labels

@@ -80,7 +80,8 @@ def db_check() -> int:
     Example: [bold]porting-aggregator db check[/]
     """
     from aggregator.cli import pruning, setup
-    from aggregator.store import figures, schema, wal
+    from aggregator.cli.silence import silences
+    from aggregator.store import schema, wal
 
     config = setup.configuration()
     with setup.reader(config) as reader:
@@ -100,8 +101,8 @@ def db_check() -> int:
         typer.echo(f"schema {schema.head()}, ok")
         for line in pruning.sizes(reader, config):
             typer.echo(line)
-        if missing := figures.numberless(reader):
-            typer.echo(f"warning: {missing} orders should have numbers and have none yet", err=True)
+        for silence in silences(reader):
+            typer.echo(f"warning: {silence}", err=True)
     return OK
 
 

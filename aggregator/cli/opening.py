@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from aggregator.cli import output
+from aggregator.cli import lateness, output
 from aggregator.cli.app import say
 from aggregator.cli.filters import Filters, unlike
 from aggregator.errors import StoreError
@@ -100,9 +100,4 @@ def _late(account: "AccountConfig", feeds: list[Row]) -> str:
     late = [row for row in feeds if row["stale"] or row["last_complete_at"] is None]
     if feeds and not late:
         return ""
-    which = "" if len(late) == len(feeds) else " " + ", ".join(row["feed"] for row in late)
-    answered = [row["last_complete_at"] for row in late if row["last_complete_at"]]
-    if not answered:
-        return f"{account.name} has never answered{which} in full"
-    # All of them: the last sign of life. Some: since when the first of them is missing.
-    return f"{account.name} has not answered{which} since {output.when((min if which else max)(answered))}"
+    return lateness.late(account.name, feeds, late)

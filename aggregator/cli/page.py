@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from aggregator.cli import describing, output, setup, telling, worklist
+from aggregator.cli import describing, lateness, output, setup, telling, worklist
 from aggregator.config import Config
 
 Row = dict[str, Any]
@@ -25,7 +25,16 @@ WAITING = (
     "deadline_at",
     "provider_order_id",
 )
-FEEDS = ("account", "feed", "last_complete_at", "last_outcome", "failing_since", "last_error", "stale")
+FEEDS = (
+    "account",
+    "feed",
+    "last_complete_at",
+    "last_outcome",
+    "failing_since",
+    "last_error",
+    "stale",
+    "is_quiet",
+)
 MOST = 500
 STYLE = """
 :root{color-scheme:light dark;font:15px/1.4 system-ui,sans-serif}body{margin:1.5rem}
@@ -50,9 +59,10 @@ def _html(waiting: list[Row], feeds: list[Row], now: datetime) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width"><title>'
     yield f"{len(waiting)} waiting · porting</title><style>{STYLE}</style><main>"
     yield f"<p>As of {_moment(now.isoformat())}.</p>"
-    stale = sorted({row["account"] for row in feeds if row["stale"]})
-    if stale:
-        yield f'<p class="bad">Out of date: {escape(", ".join(stale))} (see the feeds below).</p>'
+    for account in sorted({row["account"] for row in feeds if row["stale"]}):
+        theirs = [row for row in feeds if row["account"] == account]
+        said = lateness.late(account, theirs, [row for row in theirs if row["stale"]])
+        yield f'<p class="bad">Out of date: {escape(said)}</p>'
     yield from _table(f"What waits for us: {count}{more}", WAITING, waiting[:MOST], "urgency", 1)
     yield from _table("How the polling goes", FEEDS, feeds, "stale", True)
     yield "</main></html>"

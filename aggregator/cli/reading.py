@@ -130,12 +130,19 @@ def events(asked: Filters) -> int:
 @app.command(rich_help_panel=READ)
 @filtered("account", "provider", "json")
 def feeds(asked: Filters) -> int:
-    """How the polling goes; the exit status is 1 when a feed is stale.
+    """How the polling goes; the exit status is 1 when a feed is stale. What is silent although the polling goes on is
+    one line on standard error.
 
     Example: [bold]porting-aggregator feeds || echo 'not polling'[/]
     """
-    columns = "account feed last_complete_at last_outcome consecutive_failures last_error next_due_at stale"
-    rows, _ = _all(asked, "feeds", columns, "no feed has been polled yet")
+    columns = "account feed last_complete_at last_outcome consecutive_failures last_error next_due_at stale is_quiet"
+    rows, config = _all(asked, "feeds", columns, "no feed has been polled yet")
+    from aggregator.cli import setup
+    from aggregator.cli.silence import silences
+
+    with setup.reader(config) as reader:
+        if found := "; ".join(silences(reader)):
+            say(found)
     return BAD_NEWS if any(row["stale"] for row in rows) else OK
 
 
@@ -170,11 +177,12 @@ def unknown(asked: Filters) -> int:
         if row not in unexplained:
             word = output.printable(row["word"])
             say(f"{row['account']}: “{word}” is explained in the configuration; counts from the next poll")
-    if unexplained:
+    lines = remedy(unexplained, config.path.read_text(encoding="utf-8-sig"))
+    if lines:
         sys.stdout.write("\n")
         sys.stdout.flush()
         say(f"To explain a word, paste into {config.path} (with the meaning that fits):")
-        for line in remedy(unexplained, config.path.read_text(encoding="utf-8-sig")):
+        for line in lines:
             sys.stdout.write(f"{line}\n")
     return OK
 

@@ -1,5 +1,6 @@
 """The lines that explain a word nobody knows, ready to be pasted into the configuration."""
 
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,11 @@ MEANINGS = {
 def remedy(rows: list[Row], text: str = "") -> list[str]:
     """The lines that give each word a meaning, under the table they belong to. A table that the configuration's
     `text` has already cannot be written again: its lines stand alone then, below a comment that says where they
-    belong."""
+    belong. A carrier's bare code has no line: it moves no state, and nobody here could say what it means."""
     tables: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
+        if row["vocabulary"] == "carrier_status" and not re.search("[^\\W\\d_]{3}", row["word"]):
+            continue
         sub = () if row["vocabulary"] == "status" else (row["vocabulary"],)
         line = f'"{escaped(row["word"])}" = "{MEANINGS.get(row["vocabulary"], "pending")}"'
         words = tables.setdefault(("accounts", row["account"], "statuses", *sub), {})

@@ -72,6 +72,16 @@ class Vocabulary(StrEnum):
     ACTION_REQUIREMENT = "action_requirement"
 
 
+MOVES_STATE = frozenset(
+    {
+        *(Vocabulary.PORT_IN, Vocabulary.PORT_OUT),
+        *(Vocabulary.MESSAGING, Vocabulary.ACTIVATION, Vocabulary.ACTIVATION_JOB),
+    }
+)
+"""The lists whose words decide a state, of an order, a number, its messaging or its activation: a word of them that
+nobody knows leaves a state unknown. Words of the others explain one."""
+
+
 class Source(StrEnum):
     """How a fact reached us: the provider announced it, or we looked."""
 

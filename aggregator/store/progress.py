@@ -12,6 +12,7 @@ from aggregator.core.account import Account, Feed
 from aggregator.core.due import next_due
 from aggregator.core.findings import HOST_SILENT, Backfill, Findings, Mark, Progress, Recorded
 from aggregator.core.model import Fact, Part, Skipped
+from aggregator.core.quiet import longest_quiet
 from aggregator.store import absence
 from aggregator.store.statements import alter, several, table_of, upsert
 from aggregator.store.tables import BackfillRow, FeedRow, QuarantineRow
@@ -70,7 +71,9 @@ def advance(tx: Connection, account: Account, run: Row[Any], progress: Progress,
     if not progress.partial:
         values |= _ended(account.feeds[progress.feed], run, progress)
         if anything_new:
-            values["last_new_at"] = progress.attempted_at
+            values["last_new_at"] = at = progress.attempted_at
+            quiet = longest_quiet(run.longest_quiet_s, run.last_new_at, run.last_complete_at, at)
+            values["longest_quiet_s"] = quiet
     cursor = progress.cursor if progress.complete else None
     if cursor is not None and (run.cursor_at is None or run.cursor_at < cursor):
         values["cursor_at"] = cursor

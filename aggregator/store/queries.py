@@ -33,6 +33,7 @@ BOOLEANS = frozenset(
         "payload_complete",
         "configured",
         "stale",
+        "is_quiet",
         "fast_port",
     ]
 )

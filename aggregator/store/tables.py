@@ -70,6 +70,7 @@ class FeedRow(SQLModel, table=True):
     pages: int = 0
     covers: str | None = None
     covered_at: datetime | None = None
+    longest_quiet_s: int | None = Field(default=None, sa_column=Column(BigInteger))
 
 
 class BackfillRow(SQLModel, table=True):
@@ -297,6 +298,7 @@ class EventRow(SQLModel, table=True):
         UniqueConstraint("provider_event_id", "feed", "account_id"),
         Index("ix_event_order", "order_pk", "occurred_at"),
         _where("ix_event_number", "number_key", "number_key is not null"),
+        _where("ix_event_owed", "first_seen_at", "not payload_complete"),
     )
 
     id: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))

@@ -19,6 +19,7 @@ def upgrade() -> None:
     """Each part by itself, in the order in which they came."""
     _orders()
     _reason_texts()
+    _silences()
 
 
 def _orders() -> None:
@@ -90,3 +91,10 @@ def _reason_texts() -> None:
         sa.Column("read_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("provider", "code"),
     )
+
+
+def _silences() -> None:
+    """How long a feed has been known to bring nothing; and what is owed for long, found without a walk."""
+    op.add_column("feed", sa.Column("longest_quiet_s", sa.BigInteger(), nullable=True))
+    owed = sa.text("not payload_complete")
+    op.create_index("ix_event_owed", "event", ["first_seen_at"], sqlite_where=owed, postgresql_where=owed)
