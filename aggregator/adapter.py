@@ -9,6 +9,7 @@ from aggregator.core.account import (
     KeepTree,
     Options,
     Pacing,
+    Paging,
 )
 from aggregator.core.asked import Mistake
 from aggregator.core.clocks import Clock, CountedFrom
@@ -108,6 +109,7 @@ __all__ = [
     "Pacing",
     "Page",
     "PageChanged",
+    "Paging",
     "Part",
     "Partial",
     "Reading",

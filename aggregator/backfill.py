@@ -18,7 +18,8 @@ from aggregator.errors import AggregatorError, PollFailed, ProviderError
 from aggregator.poll import EDGE, Polling, skew
 from aggregator.slices import Outcome, slices, word
 from aggregator.slices import Store as Polled
-from aggregator.sweep import Fetch, in_parts
+from aggregator.sweep import Fetch, Sweep
+from aggregator.windows import in_parts
 
 L = TypeVar("L", contravariant=True)
 
@@ -116,16 +117,20 @@ class _Walking:
         walk, recorded = self.walks[feed.name], Recorded()
         if walk.done:
             return Outcome(feed.name, "complete", True)
-        for part in in_parts(
-            self.account, feed.defaults, Window(feed.name, walk.done_until, walk.until), self.fetch
-        ):
-            reached = part.window.until if part.found.complete else None
-            *before, last = slices(feed.name, part.found, part.found.at or self.clock(), initial=True)
+
+        def keep(found: Sweep, reached: datetime | None = None) -> None:
+            nonlocal recorded
+            *before, last = slices(feed.name, found, found.at or self.clock(), initial=True)
             for findings in before:
                 recorded += self._record(feed, findings, None)
             recorded += self._record(feed, last, reached)
-            if not part.found.complete and not part.halved:
-                return self._cut_short(feed, part.found.incomplete, part.found.error, recorded)
+
+        window = Window(feed.name, walk.done_until, walk.until)
+        for part in in_parts(self.account, feed.defaults, window, self.fetch, keep):
+            found = part.found
+            keep(found, part.window.until if found.complete else None)
+            if not found.complete and not part.halved:
+                return self._cut_short(feed, found.incomplete, found.error or found.refusal, recorded)
             if self.stop.is_set() and not part.last:
                 return Outcome(feed.name, "interrupted", False, recorded)
         return Outcome(feed.name, "complete", True, recorded)

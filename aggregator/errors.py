@@ -17,6 +17,7 @@ AggregatorError
     ├── Refused             any other 4xx: this request will not get better by repeating it
     ├── PollFailed          our own code broke on what this feed brought: it costs that feed's poll only
     └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
+        ├── TooLarge        a reply of more bytes, values or items than we take: to be asked for in smaller pieces
         └── AdapterFailed   the adapter itself broke on it: a fault of ours, which costs its own account only
 """
 
@@ -112,6 +113,12 @@ class PollFailed(ProviderError):
 
 class PageChanged(ProviderError):
     """The reply is not a page this adapter knows; the message names what is wrong and where."""
+
+
+class TooLarge(PageChanged):
+    """A reply that is longer, or holds more, than we take. `at` is when the provider said it, where that is known."""
+
+    at: datetime | None = None
 
 
 class AdapterFailed(PageChanged):

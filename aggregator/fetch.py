@@ -39,6 +39,7 @@ from aggregator.errors import (
     RateLimited,
     Refused,
     Stopped,
+    TooLarge,
     Unanswered,
 )
 
@@ -255,7 +256,13 @@ class Fetcher:
             if self._closed.is_set():
                 raise Stopped
             with self._client.stream(request.method, url, headers=headers, extensions=options) as reply:
-                body = self._read(reply)
+                body, fits = b"", True
+                try:
+                    body = self._read(reply)
+                except TooLong:
+                    fits = False
+                if not fits:  # not within the clause above: a context would keep what it was too much of
+                    raise self._too_large(where, reply.headers)
                 if self._sockets.was_cut:  # without a length, a cut body looks like a whole one
                     raise httpx.ReadTimeout("cut")
                 return reply.status_code, reply.headers, body
@@ -275,6 +282,11 @@ class Fetcher:
             if 200 <= reply.status_code < 300 or reply.status_code == 404:
                 raise
             return b""
+
+    def _too_large(self, where: str, headers: Mapping[str, str]) -> TooLarge:
+        error = TooLarge(f"{where}: more than {self._max_bytes} bytes")
+        error.at = None if "age" in headers else http_date(headers.get("date"))
+        return error
 
     def _sleep(self, seconds: float) -> None:
         self._wait(seconds)
@@ -311,8 +323,6 @@ class Fetcher:
         """A request without a whole reply, or one that could not even be written."""
         if isinstance(error, AggregatorError):
             return error
-        if isinstance(error, TooLong):
-            return FetchError(f"{where}: more than {self._max_bytes} bytes")
         if isinstance(error, CannotDecode):
             return FetchError(f"{where}: answered with {error}")
         if not isinstance(error, httpx.RequestError):  # InvalidURL, UnicodeError: of an id or a page token

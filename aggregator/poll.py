@@ -25,9 +25,10 @@ from aggregator.errors import (
     Refused,
 )
 from aggregator.slices import Outcome, Store, full, slices, word
-from aggregator.sweep import SMALLEST_REFUSED, Fetch, Sweep, in_parts, steady, sweep
-from aggregator.sweep import Part as Read
+from aggregator.sweep import Fetch, Sweep, steady, sweep
 from aggregator.wants import Asking
+from aggregator.windows import SMALLEST_REFUSED, TOO_MUCH_REFUSED, in_parts
+from aggregator.windows import Part as Read
 
 L = TypeVar("L", contravariant=True)
 
@@ -150,7 +151,12 @@ class Polling:
     def _window(self, feed: Feed, window: Window, progress: Callable[[Read], Progress | None]) -> Outcome:
         """Read a window, recording each part before the next one is read."""
         recorded = Recorded()
-        for part in in_parts(self.account, feed.defaults, window, self.fetch):
+
+        def keep(found: Sweep) -> None:
+            nonlocal recorded
+            recorded += self.record(feed, found, None).recorded
+
+        for part in in_parts(self.account, feed.defaults, window, self.fetch, keep):
             outcome = self.record(feed, part.found, None if part.halved else progress(part))
             recorded += outcome.recorded
         return replace(outcome, recorded=recorded)
@@ -165,7 +171,7 @@ class Polling:
             nonlocal recorded
             if full(found):
                 recorded += self.record(feed, found, None).recorded
-                found.facts, found.wants, found.skipped = [], [], []
+                found.let_go()
 
         found = steady(self.account, Listing(feed.name), self.fetch, feed.defaults, each_page=drain)
         pages, seen = (found.pages, frozenset(found.seen)) if found.complete else (0, None)
@@ -228,7 +234,7 @@ class Polling:
             started_at=found.started_at,
             skew_s=found.skew_s,
             not_before=error.until if isinstance(error, RateLimited) else None,
-            error=str(error) if error else found.incomplete or found.doubt,
+            error=found.trouble or found.doubt,
         )
 
     def record(self, feed: Feed, found: Sweep, progress: Progress | None) -> Outcome:
@@ -242,13 +248,15 @@ class Polling:
         if progress is not None:
             self.polled[feed.name] = progress
         outcome = progress.outcome if progress else "incomplete"
-        return Outcome(feed.name, outcome, found.complete, recorded, found.error, found.grown)
+        return Outcome(
+            feed.name, outcome, found.complete, recorded, found.error or found.refusal, found.grown
+        )
 
 
 def _narrower(ask: Orders, refusal: Refused) -> list[Orders]:
     """A refused ask over a shorter time, in halves; empty when it cannot be the length."""
     assert ask.since is not None and ask.until is not None
-    if refusal.status != 400 or ask.until - ask.since <= SMALLEST_REFUSED:
+    if refusal.status not in TOO_MUCH_REFUSED or ask.until - ask.since <= SMALLEST_REFUSED:
         return []
     middle = ask.since + (ask.until - ask.since) / 2
     return [replace(ask, until=middle), replace(ask, since=middle)]

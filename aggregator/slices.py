@@ -18,6 +18,7 @@ from aggregator.errors import (
     ProviderError,
     RateLimited,
     Refused,
+    TooLarge,
 )
 from aggregator.sweep import Sweep
 
@@ -61,6 +62,7 @@ def word(error: ProviderError | None) -> str:
         RateLimited: "rate_limited",
         AccessDenied: "denied",
         PageChanged: "page_changed",
+        TooLarge: "too_large",
         AdapterFailed: "adapter_failed",
         Refused: "refused",
         HostSilent: HOST_SILENT,
@@ -71,7 +73,7 @@ def word(error: ProviderError | None) -> str:
 
 def full(found: Sweep) -> bool:
     """Whether a sweep has brought enough for a transaction of its own."""
-    return len(found.facts) >= SLICE
+    return len(found.facts) >= SLICE or found.is_heavy
 
 
 def slices(feed: str, found: Sweep, at: datetime, initial: bool) -> list[Findings]:

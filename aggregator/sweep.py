@@ -1,38 +1,46 @@
 """One sweep: all pages that answer one request's chain. It ends well, or says why it did not; never forever.
 
 A chain is followed by `next`, best way first. A page that brings nothing fresh makes the sweep try the other
-ways that the page before it offered; only then it ends. A window of an event feed is read in parts, the older
-first, each complete in itself. Paging faults are mended here, once, for every provider.
+ways that the page before it offered; only then it ends. A page that is too large is asked for again with fewer
+rows. Paging faults are mended here, once, for every provider.
 """
 
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
+from weakref import WeakSet
 
+from aggregator import paging
 from aggregator.core.account import Account, FeedDefaults, FeedKind
-from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Source, Want, Window
+from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Want
 from aggregator.core.received import received
-from aggregator.errors import AdapterFailed, ProviderError, Refused
+from aggregator.errors import AdapterFailed, ProviderError, Refused, TooLarge
 
 MAX_PAGES = 500
 BUDGET = timedelta(minutes=10)
 LARGEST_WINDOW = 2_500  # items; a larger one is halved, so that each part finishes and moves the cursor
-SMALLEST_SPAN = timedelta(seconds=2)
-SMALLEST_REFUSED = timedelta(days=1)
-TOO_LONG = ("page cap", "no progress", "time budget")
-"""Ends that a shorter window may not have."""
+HELD_MOST = 32 * 1024 * 1024  # bytes of pages whose facts one sweep holds, and
+HELD_OVER_ALL = 128 * 1024 * 1024  # all sweeps of this process together
+MOST_ASIDE = 50  # so many items that are too large are no single ones; nor are
+FIRST_ASIDE = 4  # so many before anything could be read
+
+REFUSED, ASIDE = "page refused", "one item is too large"
+
+_lock, _live = threading.Lock(), WeakSet["Sweep"]()
 
 Fetch = Callable[[Request], Page]
 First = tuple[Page, Reading]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Sweep:
-    """What a sweep brought, and how it ended. `incomplete` says in one word why it cannot be relied on;
-    `came` counts the items without those that came twice;
+    """What a sweep brought, and how it ended. `incomplete` says in one word why it cannot be relied on, `refusal`
+    which page was refused; `came` counts the items without those that came twice; `held` are the bytes of the pages
+    whose facts are here, `let_go_at` the times of events that were recorded meanwhile;
     `doubt` says why the provider's clock does not count, where it does not."""
 
     facts: list[Fact] = field(default_factory=list)
@@ -45,6 +53,10 @@ class Sweep:
     repeated: bool = False
     incomplete: str | None = None
     error: ProviderError | None = None
+    refusal: Refused | None = None
+    held: int = 0
+    let_go_at: list[datetime] = field(default_factory=list)
+    aside: int = 0
     started_at: datetime | None = None
     skew_s: float | None = None
     began_at: datetime | None = None
@@ -61,6 +73,7 @@ class Sweep:
         self.seen |= reading.ids
         self.came += reading.items - again
         self.pages += 1
+        self.held += len(page.body)
         if reading.total is not None:
             self.totals.append(reading.total)
         if self.began_at is None:
@@ -70,6 +83,33 @@ class Sweep:
         if page.dated is not None:
             self.skew_s = (page.dated - page.fetched_at).total_seconds()
         return again < len(reading.ids)
+
+    def set_aside(self, ref: str, error: str) -> None:
+        """Take note of an item that cannot be had at all."""
+        self.skipped.append(Skipped(ref, error))
+        self.seen.add(ref)
+        self.came += 1
+        self.aside += 1
+
+    def let_go(self) -> None:
+        """Forget what has been recorded."""
+        self.facts, self.wants, self.skipped, self.held = [], [], [], 0
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether more is held than one sweep may, or than its share of what all may."""
+        if self.held > HELD_MOST:
+            return True
+        with _lock:
+            live = list(_live)
+        return sum(one.held for one in live) > HELD_OVER_ALL and self.held * len(live) > HELD_OVER_ALL
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot be relied on, in words."""
+        if self.error is not None:
+            return str(self.error)
+        return f"{self.incomplete} ({self.refusal})" if self.refusal else self.incomplete
 
     @property
     def complete(self) -> bool:
@@ -95,26 +135,6 @@ class Sweep:
         return moved or (self.short if feed.trust_totals else self.repeated)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a window as it was read. `halved`: what came is worth keeping, its halves follow."""
-
-    window: Window
-    found: Sweep
-    last: bool
-    halved: bool = False
-
-    @property
-    def newest(self) -> datetime | None:
-        """How far the feed is known complete: the newest time of an event that the provider gave, within the
-        window (an open one ends with the provider's time of its page, which knows no parts of a second)."""
-        found = self.found
-        end = self.window.until or (found.started_at and found.started_at + timedelta(seconds=1))
-        told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT and fact.looked_at is None)
-        since = self.window.since
-        return max((at for at in told if since <= at and (end is None or at <= end)), default=None)
-
-
 # --- one sweep ------------------------------------------------------------------------------------------
 
 
@@ -125,10 +145,14 @@ def sweep(
     first: First | None = None,
     asked: frozenset[str] = frozenset(),
     each_page: Callable[[Sweep], None] | None = None,
+    most: int | None = None,
 ) -> Sweep:
     """Follow every chain of an ask to its end. An error of the provider ends it, incomplete, with what came.
-    `first` is its first page, where that was fetched already; `asked` the ids whose arrival is enough."""
+    `first` is its first page, where that was fetched already; `asked` the ids whose arrival is enough; `most` how
+    many items may come before it is better asked in pieces."""
     found = Sweep()
+    with _lock:
+        _live.add(found)
     try:
         chains = _plan(account, ask) if first is None else (first[0].request,)
     except ProviderError as error:
@@ -136,9 +160,9 @@ def sweep(
         return found
     for chain in chains:
         try:
-            found.incomplete = _chain(account, chain, fetch, found, first, asked, each_page)
+            found.incomplete = _Chain(account, fetch, found, asked, each_page, most).follow(chain, first)
         except ProviderError as error:
-            found.error = error
+            found.error = error.with_traceback(None)  # whose frames hold the page
         if not found.complete:
             break
     return found
@@ -148,6 +172,11 @@ def first_page(account: Account, ask: Ask, fetch: Fetch) -> Reading:
     """What the first page of an ask says; no other is asked for. Raises what is wrong as a ProviderError."""
     (request, *_) = _plan(account, ask)
     return _page(account, request, fetch)[1]
+
+
+def opened(account: Account, ask: Ask, fetch: Fetch) -> First:
+    """The first page of an ask that has one chain."""
+    return _page(account, _plan(account, ask)[0], fetch)
 
 
 def _page(account: Account, request: Request, fetch: Fetch) -> First:
@@ -169,7 +198,11 @@ def _plan(account: Account, ask: Ask) -> tuple[Request, ...]:
 def read(account: Account, page: Page) -> Reading:
     """What a page says, as the account's adapter reads it and as it is taken in."""
     with _ours(page.request.path):
-        return received(account.adapter.read(page, account.options), page, account.words)
+        try:
+            return received(account.adapter.read(page, account.options), page, account.words)
+        except TooLarge as error:
+            error.at = page.at
+            raise
 
 
 @contextmanager
@@ -185,51 +218,118 @@ def _ours(where: str) -> Iterator[None]:
         raise AdapterFailed(f"{where}: the adapter failed ({type(error).__name__} at {line})") from None
 
 
-def _chain(
-    account: Account,
-    start: Request,
-    fetch: Fetch,
-    found: Sweep,
-    first: First | None,
-    asked: frozenset[str],
-    each_page: Callable[[Sweep], None] | None,
-) -> str | None:
-    """Follow one chain of pages; returns None when it is complete, else why not."""
-    ways, made = [start], set[Request]()
-    way_ended = emptied = False
-    while ways:
-        request = ways.pop(0)
-        if request in made:
-            continue
-        if found.pages >= MAX_PAGES:
-            return "page cap"
-        made.add(request)
-        try:
-            page, reading = first if first and request == first[0].request else _page(account, request, fetch)
-        except Refused:
-            if request == start or not (ways or way_ended or emptied):
-                raise
-            continue  # another way of paging that this server does not know
+class _Chain:
+    """One chain of pages."""
+
+    def __init__(
+        self,
+        account: Account,
+        fetch: Fetch,
+        found: Sweep,
+        asked: frozenset[str],
+        each_page: Callable[[Sweep], None] | None,
+        most: int | None,
+    ) -> None:
+        self.account, self.fetch, self.found = account, fetch, found
+        self.asked, self.each_page, self.most = asked, each_page, most
+        self.paging = account.adapter.paging
+        self.ways: list[Request] = []
+        self.way_ended = self.emptied = False
+
+    def follow(self, start: Request, first: First | None) -> str | None:
+        """Follow it to its end; returns None when it is complete, else why not."""
+        found, made = self.found, set[Request]()
+        self.ways = [start]
+        while self.ways:
+            request = self.ways.pop(0)
+            if request in made:
+                continue
+            if found.pages >= MAX_PAGES:
+                return "page cap"
+            made.add(request)
+            try:
+                known = first if first and request == first[0].request else None
+                page, reading = known or _later(self.account, request, self.fetch, request == start)
+            except Refused as refusal:
+                if request == start:
+                    raise
+                if self.ways or self.way_ended or self.emptied:
+                    continue  # another way of paging that this server does not know
+                found.refusal = refusal
+                return REFUSED
+            except TooLarge as error:
+                self._less(request, error.with_traceback(None))
+                continue
+            if self._takes(page, reading, paging.size(start, self.paging)):
+                return None
+            if (why := self._ends(page)) is not None:
+                return why
+        if found.totals and max(found.totals) > 0 and not found.came:
+            return "contradiction"
+        reached = bool(found.totals) and found.came >= max(found.totals)
+        return None if reached or self.way_ended or self.emptied else "no progress"
+
+    def _takes(self, page: Page, reading: Reading, largest: int) -> bool:
+        """Take a page in; returns whether it ends the chain for good."""
+        found = self.found
         again = len(reading.ids & found.seen)
         if 0 < again < len(reading.ids):
             # Rows that came before count once: an offset after this page must not skip what is still to come.
             request = replace(page.request, received=page.request.received - again)
-            reading = read(account, replace(page, request=request))
+            reading = read(self.account, replace(page, request=request))
         fresh = found.add(page, reading)
-        if each_page is not None:
-            each_page(found)
-        if _over(reading, found, fresh, bool(ways), asked):
-            return None
-        emptied |= reading.done and not reading.ids
-        way_ended |= reading.last
+        if self.each_page is not None:
+            self.each_page(found)
+        if _over(reading, found, fresh, bool(self.ways), self.asked):
+            return True
+        self.emptied |= reading.done and not reading.ids
+        self.way_ended |= reading.last
         if fresh:
-            ways = list(reading.next)
+            self.ways = [paging.wider(request, self.paging, largest) for request in reading.next]
+        return False
+
+    def _ends(self, page: Page) -> str | None:
+        """Why the chain is to be left before its end, if it is."""
+        found = self.found
         if found.began_at and page.fetched_at - found.began_at > BUDGET:
             return "time budget"
-    if found.totals and max(found.totals) > 0 and not found.came:
-        return "contradiction"
-    reached = bool(found.totals) and found.came >= max(found.totals)
-    return None if reached or way_ended or emptied else "no progress"
+        if self.most is not None and self.ways and (found.came > self.most or found.is_heavy):
+            return "too many"
+        return None
+
+    def _less(self, request: Request, error: TooLarge) -> None:
+        """Ask for fewer rows of what was too large; a single row that is too large is set aside, named by the one
+        before it. Raises the error where neither can be done."""
+        smaller = paging.narrower(request, self.paging)
+        after = paging.beyond(request, self.paging) if smaller is None and self.paging else None
+        found = self.found
+        alone = after is not None and paging.size(request, self.paging) == 1
+        if smaller is None and alone and found.aside < (MOST_ASIDE if found.pages else FIRST_ASIDE):
+            found.set_aside(f"{request.path} after {_newest(found)}", f"{ASIDE} ({error})")
+            smaller = after
+        if smaller is None:
+            raise error
+        self.ways.insert(0, smaller)
+
+
+def _newest(found: Sweep) -> str:
+    """What came last, by name."""
+    if found.skipped and found.skipped[-1].error.startswith(ASIDE):
+        return found.skipped[-1].ref
+    if not found.facts:
+        return "the beginning"
+    fact = found.facts[-1]
+    return fact.announced.key if fact.announced else fact.order.id
+
+
+def _later(account: Account, request: Request, fetch: Fetch, is_first: bool) -> First:
+    """A page; one after the first that is "not found" is a page that the provider does not give."""
+    if is_first:
+        return _page(account, request, fetch)
+    page = fetch(request)
+    if page.status == 404:
+        raise Refused(f"{request.path}: status 404 for a later page", 404)
+    return page, read(account, page)
 
 
 def _over(reading: Reading, found: Sweep, fresh: bool, other_ways: bool, asked: frozenset[str]) -> bool:
@@ -254,18 +354,21 @@ def steady(
     feed: FeedDefaults,
     first: First | None = None,
     each_page: Callable[[Sweep], None] | None = None,
+    most: int | None = None,
 ) -> Sweep:
     """Sweep again while the pages do not fit together; what any of the sweeps brought is kept. When the last
     one does not settle it, it is incomplete, unless the provider's totals mean nothing anyway."""
-    found = sweep(account, ask, fetch, first, each_page=each_page)
+    found = sweep(account, ask, fetch, first, each_page=each_page, most=most)
     settled = False
     for _ in range(feed.resweeps):
         if not found.complete or not found.drifted(feed):
             return found
-        again = sweep(account, ask, fetch, each_page=each_page)
+        again = sweep(account, ask, fetch, each_page=each_page, most=most)
         settled = _settles(again, found.seen)
         again.facts[:0], again.wants[:0], again.skipped[:0] = found.facts, found.wants, found.skipped
         again.seen |= found.seen
+        again.held += found.held
+        again.let_go_at += found.let_go_at
         found = again
     if found.complete and found.drifted(feed) and feed.trust_totals and not settled:
         found.incomplete = "drift"
@@ -278,67 +381,3 @@ def _settles(again: Sweep, known: set[str]) -> bool:
     if len(set(again.totals)) > 1:
         return False
     return again.seen <= known or len(again.seen | known) >= max(again.totals, default=0)
-
-
-# --- a window in parts ----------------------------------------------------------------------------------
-
-
-def in_parts(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch) -> Iterator[Part]:
-    """Read a window, one that is too large or refused in halves, the older first. Every part is read when
-    it is asked for, so that the one before can be recorded; nothing later is read once one is incomplete."""
-    ahead = [window]
-    while ahead:
-        window = ahead.pop()
-        found = _part(account, feed, window, fetch)
-        if isinstance(found, Window):
-            ahead.append(found)
-            continue
-        if found is None:
-            ahead.extend(_halves(window))
-            continue
-        if found.incomplete in TOO_LONG and found.pages > 1 and _span(window) > SMALLEST_SPAN:
-            yield Part(window, found, last=False, halved=True)
-            ahead.extend(_halves(window))
-            continue
-        yield Part(window, found, last=not ahead)
-        if not found.complete:
-            return
-
-
-def _part(account: Account, feed: FeedDefaults, window: Window, fetch: Fetch) -> Sweep | Window | None:
-    """A window as it was read, or as it is to be read: frozen (a window), or in halves (None)."""
-    try:
-        page, reading = first = _page(account, _plan(account, window)[0], fetch)
-    except Refused as refusal:
-        if refusal.status == 400 and _span(window) > SMALLEST_REFUSED:
-            return None
-        return Sweep(error=refusal)
-    except ProviderError as error:
-        return Sweep(error=error)
-    if window.until is None and reading.more:
-        # More than one page: freeze the window at the provider's own time, so that no row is added to it.
-        return replace(window, until=_frozen(window, page, reading))
-    if (reading.total or 0) > LARGEST_WINDOW and _span(window) > SMALLEST_SPAN:
-        return None
-    return steady(account, window, fetch, feed, first)
-
-
-def _frozen(window: Window, page: Page, reading: Reading) -> datetime:
-    """The time of a page, by the later of both clocks: a provider's that stands would leave out what is new. Its
-    newest event, where that time lies before the window."""
-    a_second = timedelta(seconds=1)  # smaller parts are not told
-    now = page.at if page.fetched_at < page.at + a_second else page.fetched_at
-    if now > window.since:
-        return now
-    return max((fact.as_of for fact in reading.facts), default=window.since)
-
-
-def _halves(window: Window) -> tuple[Window, Window]:
-    """The newer half and the older; both hold the moment between them."""
-    assert window.until is not None, "only a window with an end has a middle"
-    middle = window.since + (window.until - window.since) / 2
-    return replace(window, since=middle), replace(window, until=middle)
-
-
-def _span(window: Window) -> timedelta:
-    return timedelta(0) if window.until is None else window.until - window.since

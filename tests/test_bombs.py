@@ -63,12 +63,12 @@ def bombs() -> dict[str, tuple[bytes, str]]:
         "gzip in gzip": (gzip.compress(gzip.compress(bytes(200 * MIB), 1)), "more than 8388608 bytes"),
         "gzip of small objects": (gzip.compress(filled(b'{"a":0}'), 1), "not JSON (ValueError)"),
         "deep": (deep, "not JSON (RecursionError)"),
-        "many names": (b'{"data":[{' + names + b"}]}", "not JSON (ValueError)"),
+        "many names": (b'{"data":[{' + names + b"}]}", "more than 400000 values"),
         "one text": (b'{"data":"' + b"\\u00e4" * (FULL // 7) + b'"}', "data"),
         "unreadable items": (filled(b'{"a":0}', 9_000), "more than 1000 items cannot be read"),
-        "small objects": (filled(b'{"a":0}'), "not JSON (ValueError)"),
+        "small objects": (filled(b'{"a":0}'), "more than 400000 values"),
         "fewer small objects": (filled(b'{"a":0}', 195_000), "195000 items on one page"),
-        "small numbers": (filled(b"0"), "not JSON (ValueError)"),
+        "small numbers": (filled(b"0"), "more than 400000 values"),
     }
 
 

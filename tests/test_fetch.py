@@ -45,6 +45,7 @@ from aggregator.errors import (
     RateLimited,
     Refused,
     Stopped,
+    TooLarge,
 )
 from aggregator.fetch import Fetcher
 
@@ -420,7 +421,7 @@ def test_a_body_ends_at_the_cap(serve: Serve, fetcher: Make) -> None:
     fits = serve(reply(200, bytes(1000)))
     assert len(fetcher(fits.url, max_bytes=1000)(ASK).body) == 1000
     endless = serve(dripping(HEAD + b"\r\n", bytes(999)))
-    assert "more than 1000 bytes" in str(failure(fetcher(endless.url, max_bytes=1000)))
+    assert "more than 1000 bytes" in str(failure(fetcher(endless.url, max_bytes=1000), TooLarge))
     assert len(endless.requests) == 1
 
 

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from weakref import WeakSet
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made import NOW, account
 from standin import Faults, Reply, fone_page
 from standin_lives import FoneDynamics
@@ -15,8 +18,9 @@ from standin_lives import FoneDynamics
 from aggregator import sweep as sweeping
 from aggregator.core.account import Account
 from aggregator.core.model import Direction, Listing, Orders, Page, Request, Window
-from aggregator.errors import AggregatorError, FetchError, PageChanged, Refused
-from aggregator.sweep import Part, in_parts, steady, sweep
+from aggregator.errors import AggregatorError, FetchError, PageChanged, Refused, TooLarge
+from aggregator.sweep import steady, sweep
+from aggregator.windows import Part, in_parts
 
 TELNYX, FONE = account(), account("fonedynamics")
 EVENTS, ORDERS = TELNYX.adapter.feeds["porting_events"], TELNYX.adapter.feeds["porting_orders"]
@@ -174,7 +178,7 @@ def test_an_error_in_the_middle_keeps_what_came_and_is_incomplete(error: Aggrega
             raise error
 
     found = sweep(TELNYX, window(), Events(rows(900), before=fail))
-    assert found.error is error and not found.complete and len(ids(found)) == 500
+    assert error in (found.error, found.refusal) and not found.complete and len(ids(found)) == 500
 
 
 @pytest.mark.parametrize("body", ["", "null", "[]", "{}", '{"data": null}', "<html></html>"])
@@ -457,6 +461,180 @@ def test_a_server_that_ignores_every_way_on_is_read_in_windows_of_one_page(porte
     read = list(in_parts(FONE, feed, asked, fone(ported, faults)))
     assert set().union(*(part.found.seen for part in read)) == set(ported.requests)
     assert read[-1].last and read[-1].found.complete and read[0].halved
+
+
+# --- too large, too many, refused -----------------------------------------------------------------------
+
+
+@dataclass
+class Limited:
+    """Rows of a list in pages, by number and size, with what a server may refuse or overdo. `weights` are the bytes
+    of single rows, `largest` what one reply may hold; rows behind the `deepest` are refused."""
+
+    events: Events
+    weights: dict[str, int] = field(default_factory=dict)
+    largest: int = 1_000
+    deepest: int | None = None
+    status: int = 422
+    counted: bool = True
+    asked: list[Request] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Page:
+        self.asked.append(request)
+        size, number = int(request.param("page[size]") or 250), int(request.param("page[number]") or 1)
+        self.events.size = size
+        if self.deepest is not None and (number - 1) * size >= self.deepest:
+            if self.status == 404:
+                return Page(request, 404, b'{"errors": []}', NOW, NOW)
+            raise Refused("no such page", self.status)
+        page = self.events(request)
+        body = json.loads(page.body)
+        if sum(self.weights.get(row["id"], 1) for row in body["data"]) > self.largest:
+            raise TooLarge(f"{request.path}: more than {self.largest} bytes")
+        if not self.counted:
+            last = number >= body["meta"]["total_pages"]
+            body["meta"] = {"page_number": number, "total_pages": number + (not last)}
+        return replace(page, body=json.dumps(body).encode())
+
+    @property
+    def sizes(self) -> list[int]:
+        return [int(str(request.param("page[size]"))) for request in self.asked]
+
+
+def union(read: list[Part]) -> set[str]:
+    return set().union(*(ids(part.found) for part in read))
+
+
+def test_a_page_that_is_too_large_is_asked_for_with_fewer_rows() -> None:
+    heavy = {id: 100 for id, _ in rows(110)}
+    fetch = Limited(Events(rows(110)), heavy)
+    read = parts(fetch, window())
+    assert union(read) == {id for id, _ in rows(110)} and read[-1].last
+    assert all(part.found.complete and not part.found.skipped for part in read)
+    assert len(fetch.asked) < 60
+
+
+@given(
+    count=st.integers(1, 60),
+    heavy=st.dictionaries(st.integers(0, 59), st.integers(1, 40), max_size=4),
+    size=st.integers(1, 25),
+)
+def test_no_row_is_lost_or_read_twice_whatever_is_too_large(
+    count: int, heavy: dict[int, int], size: int
+) -> None:
+    """A row of up to 20 bytes fits into a reply; a heavier one is set aside by itself, and named."""
+    fetch = Limited(Events(rows(count)), {f"e{row:05}": bytes_ for row, bytes_ in heavy.items()}, largest=20)
+    read = parts(fetch, window())
+    alone = {f"e{row:05}" for row, bytes_ in heavy.items() if bytes_ > 20 and row < count}
+    assert all(part.found.complete for part in read), read[-1].found.trouble
+    assert union(read) == {id for id, _ in rows(count)} - alone
+    aside = {one.ref for part in read for one in part.found.skipped}
+    assert len(aside) == len(alone), "each is named by the row before it, which is another for each"
+
+
+def test_a_window_up_to_now_whose_first_page_is_too_large_gets_an_end() -> None:
+    fetch = Limited(Events(rows(110)), {id: 100 for id, _ in rows(110)})
+
+    def dated(request: Request) -> Page:
+        try:
+            return fetch(request)
+        except TooLarge as error:
+            error.at = NOW
+            raise
+
+    read = parts(dated, window(until=None))
+    assert union(read) == {id for id, _ in rows(110)} and read[-1].window.until == NOW
+
+
+def test_a_single_row_that_is_too_large_is_named_and_the_feed_goes_on() -> None:
+    fetch = Limited(Events(rows(500)), {"e00300": 5_000})
+    read = parts(fetch, window())
+    assert union(read) == {id for id, _ in rows(500)} - {"e00300"}
+    assert all(part.found.complete for part in read)
+    (one,) = {one for part in read for one in part.found.skipped}
+    assert one.ref == "/porting/events after e00301", "the list shows the newest first"
+    assert "too large" in one.error and "more than 1000 bytes" in one.error
+    assert len(fetch.asked) < 60, "pages grow again behind it"
+
+
+def test_without_a_page_size_the_window_is_made_shorter_and_the_shortest_is_set_aside() -> None:
+    bare = replace(TELNYX, adapter=replace(TELNYX.adapter, paging=None))
+    fetch = Limited(Events(rows(200)), {"e00100": 5_000, **{f"e{row:05}": 200 for row in range(20)}})
+    read = list(in_parts(bare, EVENTS, window(), fetch))
+    assert all(part.found.complete for part in read) and read[-1].last
+    lost = {id for id, _ in rows(200)} - union(read)
+    assert "e00100" in lost and len(lost) <= 4, "two seconds of it"
+    assert [one for part in read for one in part.found.skipped if "too large" in one.error]
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+def test_a_later_page_that_is_refused_makes_the_window_shorter(status: int) -> None:
+    fetch = Limited(Events(rows(3_000, every=SECOND)), deepest=1_000, status=status)
+    read = parts(fetch, window())
+    assert union(read) == {id for id, _ in fetch.events.rows}
+    assert read[-1].last and read[-1].found.complete
+    assert read[-1].newest == fetch.events.rows[-1][1], "the cursor reaches the newest"
+
+
+def test_more_than_is_shown_of_the_shortest_window_is_a_refusal_that_is_told() -> None:
+    fetch = Limited(Events(rows(1_500, every=timedelta(microseconds=1))), deepest=1_000)
+    read = parts(fetch, window())
+    found = read[-1].found
+    assert not found.complete and "no such page" in str(found.trouble)
+    assert len(ids(found)) == 1_000, "what came is kept"
+
+
+@pytest.mark.parametrize("status", [400, 413, 414, 422])
+def test_a_first_page_that_is_refused_for_its_length_is_asked_for_in_halves(status: int) -> None:
+    fetch = Events(rows(10))
+
+    def short(request: Request) -> Page:
+        least, most = (
+            datetime.fromisoformat(str(request.param(f"filter[created_at][{end}]"))) for end in ("gte", "lte")
+        )
+        if most - least > timedelta(days=8):
+            raise Refused("too long", status)
+        return fetch(request)
+
+    read = parts(short, window(timedelta(days=30)))
+    assert union(read) == {id for id, _ in rows(10)} and read[-1].last
+
+
+def test_a_window_without_totals_is_cut_as_one_whose_total_says_so() -> None:
+    fetch = Limited(
+        Events(rows(9_000, first=NOW - 6_000 * SECOND, every=SECOND / 2)), largest=10_000, counted=False
+    )
+    read = parts(fetch, window())
+    assert union(read) == {id for id, _ in fetch.events.rows} and read[-1].found.complete
+    most = sweeping.LARGEST_WINDOW + 250
+    assert all(len(part.found.facts) <= most for part in read), "never a whole backlog in memory"
+
+
+def test_the_shortest_window_is_recorded_as_it_comes_where_it_is_too_much_to_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeping, "HELD_MOST", 200_000)
+    fetch, kept, most = Events(rows(9_000, every=timedelta(microseconds=100))), set[str](), 0
+
+    def keep(found: sweeping.Sweep) -> None:
+        nonlocal most
+        kept.update(ids(found))
+        most = max(most, len(found.facts))
+
+    read = list(in_parts(TELNYX, EVENTS, window(), fetch, keep))
+    assert kept | union(read) == {id for id, _ in fetch.rows} and read[-1].found.complete
+    assert 0 < most < 1_500
+    newest = max(part.newest for part in read if part.newest)
+    assert newest == fetch.rows[-1][1], "what was let go counts for the cursor"
+
+
+def test_what_all_sweeps_hold_together_has_a_bound_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "HELD_OVER_ALL", 600_000)
+    monkeypatch.setattr(sweeping, "_live", WeakSet())
+    alone = parts(Events(rows(1_000, every=SECOND)), window())
+    assert len(alone) == 1
+    others = [sweeping.sweep(TELNYX, window(), Events(rows(1_000, every=SECOND))) for _ in range(3)]
+    assert len(parts(Events(rows(1_000, every=SECOND)), window())) > 1 and others
 
 
 # --- times that cannot be -------------------------------------------------------------------------------

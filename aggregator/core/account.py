@@ -40,6 +40,16 @@ class Pacing:
     in_flight: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """The query parameters that say how many rows of a list a page shows, and where it begins: the number of the page
+    (from 1), or how many rows to skip. A page that is too large is asked for again with fewer rows."""
+
+    size: str
+    number: str | None = None
+    skip: str | None = None
+
+
 class FeedKind(StrEnum):
     """What polling a feed means."""
 
@@ -117,6 +127,8 @@ class Adapter:
     usual: Mapping[tuple[Direction, State], Usual] = field(default_factory=dict)
     refusal: Callable[[Page], tuple[str, str] | None] | None = None
     limited_by: frozenset[str] = frozenset()
+    #: How a page of a list is made smaller, where the provider's lists have a page size.
+    paging: Paging | None = None
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
     the credential is good. `clocks`: what the provider does by itself, and when. `usual`: how
     long its orders stay in a state before they are stuck. `cancel`: how to ask for a cancellation, where the

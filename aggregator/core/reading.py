@@ -33,7 +33,7 @@ from aggregator.core.model import (
     Whole,
 )
 from aggregator.core.unread import is_noting, noted, noting, path_of, unread
-from aggregator.errors import PageChanged
+from aggregator.errors import PageChanged, TooLarge
 
 T = TypeVar("T")
 
@@ -75,9 +75,10 @@ def refused(page: Page) -> dict[str, Any]:
 
 def loads(body: bytes, where: str) -> Any:
     """JSON read with our limits; see `json_object`."""
+    # Small values swell to fifty times their text.
+    if len(body) - len(body.translate(None, b",[{")) > MAX_VALUES:
+        raise TooLarge(f"{where}: more than {MAX_VALUES} values")
     try:
-        if len(body) - len(body.translate(None, b",[{")) > MAX_VALUES:
-            raise ValueError("too many values")  # small values swell to fifty times their text
         text = body.decode("utf-8-sig", "replace")
         value = json.loads(
             text, parse_constant=_refuse, parse_int=_integer, parse_float=_finite, strict=False
@@ -135,7 +136,7 @@ def each(
     its path. A page on which nothing can be read is not a page we know; one item that at least is named may just be
     a bad one."""
     if len(items) > MAX_ITEMS:
-        raise PageChanged(f"{len(items)} items on one page")
+        raise TooLarge(f"{len(items)} items on one page")
     good, skipped, lost = _sifted(items, read, name, keep, "", True)
     if lost and lost == len(items) and (lost > 1 or not named(items, name)):
         raise PageChanged(f"none of {lost} items can be read: {skipped[-1].error}")

@@ -27,7 +27,7 @@ from aggregator.store.rows import CHANGE
 from aggregator.store.statements import insert
 from aggregator.store.store import Lease, Store
 from aggregator.store.tables import ChangeRow
-from aggregator.sweep import Part
+from aggregator.windows import Part
 
 Bug = Callable[[], AbstractContextManager[None]]
 

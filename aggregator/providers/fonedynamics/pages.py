@@ -47,7 +47,7 @@ from aggregator.adapter import (
     text,
     whole,
 )
-from aggregator.providers.fonedynamics.requests import DEFAULT_PAGE_SIZE, asked, following, ours
+from aggregator.providers.fonedynamics.requests import DEFAULT_PAGE_SIZE, asked, following, ours, page_size
 
 Item = dict[str, Any]
 
@@ -88,7 +88,7 @@ def read(page: Page, options: Options) -> Reading:
     said, skipped = each(_latest(items), lambda item: _said(item, page, options, wanted), "PortingNo", ORDER)
     received = page.request.received + len(items)
     contradicted = not items and page.request.received == 0 and bool(total)
-    short = len(items) < DEFAULT_PAGE_SIZE
+    short = len(items) < min(DEFAULT_PAGE_SIZE, page_size(page.request))
     reached = total is not None and received >= total and short
     by_token = own.paging == "token" or page.request.param(own.page_token_param) is not None
     numbers = sum(len(entries(item, "PortingNumbers")) for item in items if isinstance(item, dict))

@@ -76,6 +76,11 @@ def _span(since: datetime | None, until: datetime, back: int = 0) -> tuple[tuple
     return (("From", str(start)), ("To", str(end)), ("Results_Count", str(PAGE_SIZE)))
 
 
+def page_size(request: Request) -> int:
+    """How many requests a page was asked to hold; the server's own size where nothing was asked for."""
+    return int(request.param("Results_Count") or DEFAULT_PAGE_SIZE)
+
+
 def asked(request: Request) -> frozenset[str]:
     """The order numbers a request asked for; none for a whole window."""
     return frozenset((request.param("PortingRequestNumbers") or "").split(",")) - {""}

@@ -6,7 +6,17 @@ https://developers.telnyx.com/docs/numbers/porting/port-in-events and .../port-o
 
 from datetime import timedelta
 
-from aggregator.adapter import Adapter, Auth, Cancelling, Direction, FeedDefaults, FeedKind, Listing, Pacing
+from aggregator.adapter import (
+    Adapter,
+    Auth,
+    Cancelling,
+    Direction,
+    FeedDefaults,
+    FeedKind,
+    Listing,
+    Pacing,
+    Paging,
+)
 from aggregator.providers.telnyx.clocks import CLOCKS, USUAL
 from aggregator.providers.telnyx.envelope import TOO_MANY, refusal
 from aggregator.providers.telnyx.pages import KEEP, read
@@ -43,6 +53,7 @@ ADAPTER = Adapter(
     plan=plan,
     read=read,
     pacing=Pacing(),
+    paging=Paging("page[size]", number="page[number]"),
     check=Listing("exception_types"),
     clocks=CLOCKS,
     usual=USUAL,
