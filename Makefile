@@ -7,7 +7,7 @@ FIRST ?= 1
 DAYS ?= 5
 MINUTES ?= 0
 
-.PHONY: help demo test check sim kills bench audit wheels install uninstall lock clean
+.PHONY: help demo test check sim kills bench audit sbom wheels install uninstall lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
 	@echo "make test    every test, on SQLite and on a real Postgres"
@@ -16,6 +16,7 @@ help:
 	@echo "make kills   the real daemon, killed with SIGKILL ROUNDS times (2000; about two seconds each), truth checked after each"
 	@echo "make bench   how fast it takes history in, and what idle polls cost, one JSON line for each figure"
 	@echo "make audit   are there known vulnerabilities in what the locks pin? asks the Python advisory database"
+	@echo "make sbom    what it is made of: a CycloneDX list of every package that the locks pin, with its hashes"
 	@echo "make install    as root: the program, its units and an example configuration; again: an upgrade"
 	@echo "make uninstall  takes them away again, keeps configuration, keys and data"
 	@echo "make lock    pin the dependencies anew (maintainers; needs uv)"
@@ -74,6 +75,16 @@ audit: .venv-audit/.done
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements.txt
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements-test.txt
 	.venv-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes -r requirements-audit.txt
+
+# What it is made of, as CycloneDX 1.6, from the locks alone: nothing is asked of anybody, nothing installed is looked at.
+SBOM := .venv-audit/bin/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --mc-type application --sv 1.6 \
+	--output-reproducible --of JSON
+sbom: .venv-audit/.done
+	@mkdir -p dist
+	@$(SBOM) -o dist/sbom.cdx.json requirements.txt
+	@$(SBOM) -o dist/sbom-test.cdx.json requirements-test.txt
+	@$(SBOM) -o dist/sbom-audit.cdx.json requirements-audit.txt
+	@echo "dist/sbom.cdx.json (what is installed), dist/sbom-test.cdx.json and dist/sbom-audit.cdx.json (its tools)"
 
 # Is there a wheel of everything for every Python and machine we speak of? Downloads them, installs nothing.
 wheels: .venv-audit/.done
