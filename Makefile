@@ -7,9 +7,10 @@ FIRST ?= 1
 DAYS ?= 5
 MINUTES ?= 0
 
-.PHONY: help demo test check sim kills bench audit sbom wheels install uninstall lock clean
+.PHONY: help demo picture test check sim kills bench audit sbom wheels install uninstall lock clean
 help:
 	@echo "make demo    watch it work, on stand-ins of both providers (about a minute the first time)"
+	@echo "make picture the demo's screen as docs/demo*.svg, byte for byte the same each time; a test compares them"
 	@echo "make test    every test, on SQLite and on a real Postgres"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make sim     lives drawn from seeds, all faults in them, held against the truth (SEEDS=300 DAYS=5 FIRST=1)"
@@ -26,6 +27,9 @@ demo: .venv/.run
 
 test: .venv/.test
 	.venv/bin/python -m pytest $(ARGS)
+
+picture: .venv/.run
+	.venv/bin/porting-aggregator demo --picture docs/demo.svg
 
 check: .venv/.test
 	.venv/bin/ruff format --check aggregator tests bench

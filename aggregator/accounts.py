@@ -1,6 +1,8 @@
 """From the configuration to what a poll needs of an account: its words, its key, its fetcher."""
 
 import os
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,9 +47,12 @@ def way_out(config: Config) -> tuple[str | None, str | None]:
     return proxy_url(config, os.environ), ca_file
 
 
-def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher":
-    """A fetcher for one account. It asks for the credential at its first request, and again after `refresh`."""
-    from aggregator.fetch import Fetcher
+def fetcher(
+    config: Config, account: AccountConfig, tries: int = 4, clock: Callable[[], datetime] | None = None
+) -> "Fetcher":
+    """A fetcher for one account; `clock` where the present is another than this machine's. It asks for the
+    credential at its first request, and again after `refresh`."""
+    from aggregator.fetch import Fetcher, present
 
     proxy, ca_file = way_out(config)
     user = account.adapter.auth_user
@@ -63,4 +68,5 @@ def fetcher(config: Config, account: AccountConfig, tries: int = 4) -> "Fetcher"
         proxy=proxy,
         ca_file=ca_file,
         tries=tries,
+        clock=clock or present,
     )

@@ -110,6 +110,11 @@ class _Sockets:
                 socket.socket.shutdown(one, socket.SHUT_RDWR)
 
 
+def present() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
 class Fetcher:
     """Fetches pages for one account. One connection pool, one request at a time, paced.
 
@@ -132,7 +137,7 @@ class Fetcher:
         header: str = "Authorization",
         refusal: Callable[[Page], tuple[str, str] | None] | None = None,
         limited_by: Collection[str] = (),
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = present,
         sleep: Callable[[float], object] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,

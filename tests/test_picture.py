@@ -1,8 +1,11 @@
 """What the demo's screen shows: whose numbers leave and where to, and news coloured by where an order went."""
 
+import html
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,15 @@ import filled
 import pytest
 from rich.console import Console
 
+from aggregator.cli import demo, svg
 from aggregator.cli import picture as pictures
+from aggregator.cli.panels import drawn, fitted
 from aggregator.cli.picture import Picture, told
-from aggregator.cli.screen import drawn
 from aggregator.store import open_store
 from aggregator.store.queries import Reader, open_reader
 
 NOW = filled.at("06-06 09:00")
+DOCS = Path(__file__).parents[1] / "docs"
 LEAVING = "12025550170"
 
 
@@ -38,10 +43,10 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
     opened.close()
 
 
-def shown(picture: Picture, width: int = 118, height: int = 0) -> list[str]:
+def shown(picture: Picture, width: int = 160) -> list[str]:
     """The screen as lines of text, without frames' colours."""
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(drawn(picture))
+    Console(file=out, width=width, color_system=None).print(drawn(picture, width))
     return out.getvalue().splitlines()
 
 
@@ -107,3 +112,68 @@ def test_a_reason_is_red_only_where_the_order_was_refused() -> None:
         "",
     ]
     assert [one.tone for one in told([step("", "", **why)])] == [""]
+
+
+# --- drawn ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where the program has just drawn its screen."""
+    folder = tmp_path_factory.mktemp("drawn")
+    assert demo.draw(folder / "demo.svg") == 0
+    return folder
+
+
+@pytest.mark.parametrize("end", demo.SIZES)
+def test_the_pictures_of_the_documentation_are_what_the_program_draws(drawings: Path, end: str) -> None:
+    name = f"demo{end}.svg"
+    assert (DOCS / name).read_bytes() == (drawings / name).read_bytes(), "type: make picture"
+
+
+@pytest.mark.parametrize("end", demo.SIZES)
+def test_a_picture_needs_nothing_from_elsewhere_and_no_word_leaves_its_cells(end: str) -> None:
+    text = (DOCS / f"demo{end}.svg").read_text("utf-8")
+    columns, rows = demo.SIZES[end]
+    assert re.findall(r"https?://[^\"]+", text) == ["http://www.w3.org/2000/svg"]
+    assert "@font-face" not in text and "clip" not in text
+    words = re.findall(r'<text x="([\d.]+)" y="(\d+)" textLength="([\d.]+)"[^>]*>([^<]+)</text>', text)
+    lines: dict[int, list[tuple[float, float]]] = {}
+    for x, y, length, word in words:
+        start, width = float(x) - svg.EDGE, float(length)
+        assert width == pytest.approx(len(html.unescape(word)) * svg.ADVANCE, abs=0.1)
+        assert start + width <= columns * svg.ADVANCE + 0.2
+        lines.setdefault(int(y), []).append((start, width))
+    assert len(lines) <= rows
+    for line in lines.values():
+        for (left, width), (right, _) in pairwise(sorted(line)):
+            assert right - left - width > svg.ADVANCE * 0.9, "two words are never glued"
+
+
+def crowded(reader: Reader) -> Picture:
+    """More of everything than a small terminal can show, with long names."""
+    picture = pictures.picture(
+        reader, NOW, 3, "both providers answer 503 since Sat 06 Jun 09:00: nothing is lost", 0
+    )
+    out = picture.portouts[0] | {"gaining_carrier": "Unreal Communications", "numbers_total": 3}
+    out |= {"earlier_customer": "Maple Street Bakery", "number_key": "+16565550129"}
+    why = (
+        "number has a special feature (Phone number has a special feature); name does not match (Entity name)"
+    )
+    row = next(row for row in picture.waiting) | {"customer_reference": "Maple Street Bakery", "why": why}
+    news = pictures.Told("2026-06-06T08:00:00.000000Z", "Maple Street Bakery", why, "bad")
+    return replace(picture, portouts=[out] * 3, waiting=[row] * 20, changes=[news] * 20)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 40), (100, 30), (120, 50), (200, 60)])
+def test_the_screen_fits_its_terminal_and_breaks_no_word(reader: Reader, width: int, height: int) -> None:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    console.print(fitted(crowded(reader), console))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    said = {word for line in lines for word in re.split(r"[\s│]+", line)}
+    assert {"+16565550129", "Unreal", "Communications", "Maple", "Street", "Bakery", "Telnyx"} <= said
+    assert any("number has a special feature" in " ".join(line.split()) for line in lines) or width < 100
+    assert not any("…" in word for word in said)

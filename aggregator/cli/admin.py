@@ -336,15 +336,20 @@ def demo(
         Path, typer.Option("--keep", help="Where the database and configuration stay.", metavar="DIR")
     ] = Path("demo"),
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="Write the last screen there, as SVG.")
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help="Draw it as SVG instead, the same each time; also at 80 and 200 columns.",
+        ),
     ] = None,
 ) -> int:
     """Watch both providers' ports move through one status model, on stand-ins, without any key.
 
     Example: [bold]porting-aggregator demo --seconds 20[/]
     """
-    from aggregator.cli.demo import run, unfit_for_a_picture
+    from aggregator.cli.demo import draw, run, unfit_for_a_picture
 
     if picture is not None and (why := unfit_for_a_picture(picture)) is not None:
         raise typer.BadParameter(why, param_hint="--picture")
-    return run(seconds, keep, picture)
+    return run(seconds, keep) if picture is None else draw(picture)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -128,10 +129,16 @@ def _poll_alone(
         return Polled(chosen.name, Verdict.INTERNAL, trouble=f"internal error: {type(error).__name__}")
 
 
-def poll_one(chosen: AccountConfig, store: "Store", fetch: Fetch, due: bool = False) -> Polled:
-    """Poll one account now, holding its lease meanwhile."""
+def poll_one(
+    chosen: AccountConfig,
+    store: "Store",
+    fetch: Fetch,
+    due: bool = False,
+    clock: Callable[[], datetime] = setup.now,
+) -> Polled:
+    """Poll one account now, as the `clock` has it, holding its lease meanwhile."""
     account = accounts.account_of(chosen)
-    polled = poll_once(account, store, lambda name: held(store, name, setup.now), fetch, setup.now, due=due)
+    polled = poll_once(account, store, lambda name: held(store, name, setup.now), fetch, clock, due=due)
     publish.published(store.engine, polled.recorded.newest_seq)
     return polled
 

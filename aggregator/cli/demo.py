@@ -1,16 +1,18 @@
 """The demo: stand-ins of both providers, polled for real, and a screen that shows what a coordinator sees."""
 
+import logging
 import os
 import shutil
 import sqlite3
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
 DAYS = 12  # of provider time, after a month that the first poll finds
 HISTORY = 30
 SEED = "7"
+LENGTH_S = DAYS * 86_400 - 3_600  # so that what comes late has come at the end
+BEGAN = "2025-09-01T00:00Z"
+"""When the world of the pictures begins, and in how many steps its days pass."""
+STEPS = 24
+SIZES = {"": (100, 44), "-80": (80, 24), "-200": (200, 50)}
+"""The pictures: how their names end, and the columns and rows of their terminals."""
 TELNYX, FONE = "telnyx-main", "fone-au"
 
 SIGNED = "# Written by the demo."
@@ -70,8 +78,6 @@ porting_status.start = "60d"
 class Story:
     """What the demo has to tell so far."""
 
-    started: float
-    seconds: float
     polls: int = 0
     seq: int = 0
     outage: str = "none yet"
@@ -79,35 +85,48 @@ class Story:
     failed: set[str] = field(default_factory=set)
 
 
-def run(seconds: int, keep: Path, drawing: Path | None = None) -> int:
+def run(seconds: int, keep: Path) -> int:
     """Run the demo for about so long; its database and configuration stay in `keep`."""
     folder = _fresh(keep)
     if folder is None:
         return BAD_NEWS
-    arguments = (
-        "--seed",
-        SEED,
-        "--days",
-        str(DAYS + HISTORY),
-        "--speed",
-        "0",
-        "--orders",
-        "160",
-        "--require-auth",
-    )
-    with start(*arguments, "--fault", "empty_payload=0.15", "--fault", "late=0.05") as sim:
+    with _world() as sim:
         config = _configured(folder, sim)
-        setup.logging(config, quiet=True)
-        _quiet()
-        sim.advance(HISTORY * 86_400)
-        story = Story(time.monotonic(), seconds)
+        story = Story()
         with setup.store(config) as store, _reading(config) as reader, Screen() as screen:
-            last = _live(config, store, reader, sim, story, screen)
-        if drawing is not None:
-            save(last, drawing)
+            for shown in _told(config, store, reader, sim, story, _passing(seconds)):
+                screen.show(shown)
+                time.sleep(0.2 if screen.live else 1.0)
+            screen.show(shown, last=True)
         lost, doubled = _counted(folder, sim)
         _summary(folder, sim, story, lost, doubled)
     return OK if not lost and not doubled else BAD_NEWS
+
+
+def draw(file: Path) -> int:
+    """Write what the demo's last screen shows as SVG pictures: `file` at 100 columns, and beside it a terminal of
+    80 by 24 and one of 200 columns. The world, its clock and ours are the same each time, and so is each byte."""
+    with TemporaryDirectory() as folder, _world("--start", BEGAN) as sim:
+        config = _configured(Path(folder), sim)
+        with setup.store(config) as store, _reading(config) as reader:
+            steps = (n / STEPS for n in range(STEPS))
+            *_, last = _told(config, store, reader, sim, Story(), steps)
+    for end, (columns, rows) in SIZES.items():
+        save(last, file.with_name(f"{file.stem}{end}{file.suffix}"), columns, rows)
+    return OK
+
+
+def _world(*more: str) -> AbstractContextManager[Running]:
+    said = ("--seed", SEED, "--days", str(DAYS + HISTORY), "--speed", "0", "--orders", "160")
+    faults = ("--fault", "empty_payload=0.15", "--fault", "late=0.05")
+    return start(*said, "--require-auth", *faults, *more)
+
+
+def _passing(seconds: int) -> Iterator[float]:
+    """How much of the time is over, as it passes."""
+    began = time.monotonic()
+    while (share := (time.monotonic() - began) / seconds) < 1:
+        yield share
 
 
 def _fresh(keep: Path) -> Path | None:
@@ -155,13 +174,6 @@ def _configured(folder: Path, sim: Running) -> Config:
     return load((folder / "aggregator.toml").absolute(), providers.load, {})
 
 
-def _quiet() -> None:
-    """The screen tells of outages itself."""
-    import logging
-
-    logging.getLogger().setLevel(logging.ERROR)
-
-
 @contextmanager
 def _reading(config: Config) -> Iterator["Reader"]:
     from aggregator.config import database_url
@@ -177,56 +189,51 @@ def _reading(config: Config) -> Iterator["Reader"]:
 # --- while it runs --------------------------------------------------------------------------------------
 
 
-def _live(
-    config: Config, store: "Store", reader: "Reader", sim: Running, story: Story, screen: Screen
-) -> Picture:
-    """Poll while the stand-ins' clock runs: a port-out nobody expected, and an outage that is survived.
-    Returns the last picture."""
-    _poll(config, store, story)
+def _told(
+    config: Config, store: "Store", reader: "Reader", sim: Running, story: Story, shares: Iterable[float]
+) -> Iterator[Picture]:
+    """The story, a picture after each poll: the stand-ins' clock goes on between two polls to the next of these
+    shares of the demo's days. There is a port-out nobody expected, and an outage that is survived."""
+    setup.logging(config, quiet=True)
+    logging.getLogger().setLevel(logging.ERROR)  # the screen tells of outages itself
+    sim.advance(HISTORY * 86_400)
+    _poll(config, store, sim, story)
     story.seq = reader.identity()["newest_seq"]
     story.surprises += bool(sim.surprise())
-    sim.set_speed(DAYS * 86_400 / max(story.seconds - 6, 4))
-    while (passed := time.monotonic() - story.started) < story.seconds:
-        share = passed / story.seconds
+    passed = 0.0
+    for share in shares:
         broken = 0.45 < share < 0.6
         sim.set_faults(outage=broken)
-        if share > 0.8 and story.surprises < 2:
+        sim.advance(share * LENGTH_S - passed)
+        passed = share * LENGTH_S
+        if share > 0.93 and story.surprises < 2:
             story.surprises += bool(sim.surprise())
         if broken and story.outage == "none yet":
-            story.outage = f"{TELNYX} and {FONE} answer 503 since {_clock(sim)}: waiting, nothing is lost"
-        _poll(config, store, story, quick=broken)
+            story.outage = f"both providers answer 503 since {_now(sim):%a %d %b %H:%M}: nothing is lost"
+        _poll(config, store, sim, story, quick=broken)
         if not broken and story.outage.endswith("lost") and not story.failed:
-            story.outage = f"an outage of both providers, survived: all caught up at {_clock(sim)}"
-        screen.show(_picture(reader, sim, story))
-        time.sleep(0.2 if screen.live else 1.0)
-    sim.set_speed(0)
+            story.outage = f"both providers were away; all caught up at {_now(sim):%a %d %b %H:%M}"
+        yield picture(reader, _now(sim), story.polls, story.outage, story.seq)
     sim.set_faults(outage=False, empty_payload=0)
     sim.advance(1_900)
-    _poll(config, store, story)
-    _poll(config, store, story)
-    last = _picture(reader, sim, story)
-    screen.show(last, last=True)
-    return last
+    for _ in range(2):
+        _poll(config, store, sim, story)
+    yield picture(reader, _now(sim), story.polls, story.outage, story.seq)
 
 
-def _poll(config: Config, store: "Store", story: Story, quick: bool = False) -> None:
+def _poll(config: Config, store: "Store", sim: Running, story: Story, quick: bool = False) -> None:
+    """Poll every account at the stand-ins' present, which is ours, too."""
+    now = _now(sim)
     story.polls += 1
     story.failed.clear()
     for account in config.accounts.values():
-        with accounts.fetcher(config, account, tries=1 if quick else 4) as fetch:
-            if poll_one(account, store, fetch).verdict is not Verdict.COMPLETE:
+        with accounts.fetcher(config, account, tries=1 if quick else 4, clock=lambda: now) as fetch:
+            if poll_one(account, store, fetch, clock=lambda: now).verdict is not Verdict.COMPLETE:
                 story.failed.add(account.name)
 
 
-def _clock(sim: Running) -> str:
-    at = datetime.fromisoformat(sim.clock()["now"].replace("Z", "+00:00"))
-    return f"{at:%a %d %b %H:%M}"
-
-
-def _picture(reader: "Reader", sim: Running, story: Story) -> Picture:
-    """Everything the screen shows, as plain values."""
-    now = datetime.fromisoformat(sim.clock()["now"].replace("Z", "+00:00"))
-    return picture(reader, now, story.polls, story.outage, story.seq)
+def _now(sim: Running) -> datetime:
+    return datetime.fromisoformat(sim.clock()["now"].replace("Z", "+00:00"))
 
 
 # --- at the end -----------------------------------------------------------------------------------------
