@@ -96,7 +96,7 @@ def test_what_was_ordered_is_told_and_so_is_each_change_of_it(store: Store, teln
     "strange",
     [
         {"misc": "full"},
-        {"misc": {"type": ["full"], "remaining_numbers_action": 7}},
+        {"misc": {"type": ["full"], "remaining_numbers_action": 7.5}},
         {"misc": {}},
         {"phone_number_type": {"a": 1}},
         {"requirements": "none"},

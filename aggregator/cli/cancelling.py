@@ -14,9 +14,10 @@ from aggregator.cli.app import BAD_NEWS, DENIED, OK, TRY_LATER, USAGE, say
 from aggregator.cli.opening import orders_named, say_which
 from aggregator.cli.past import written
 from aggregator.config import AccountConfig, Config
-from aggregator.core.model import Direction, OrderRef, Request
+from aggregator.core.model import OrderRef, Request
 from aggregator.errors import AccessDenied, ConfigError, FetchError, Refused
 from aggregator.once import held
+from aggregator.store.rows import ref_of
 
 Row = dict[str, Any]
 FEW = 5  # numbers that are named
@@ -35,7 +36,7 @@ def cancel_one(name: str, yes: bool) -> int:
         numbers = [row["number_key"] for row in reader.select("numbers", {"order_id": order["order_id"]})]
     chosen, ref = (
         config.accounts.get(order["account"]),
-        OrderRef(Direction(order["direction"]), order["provider_order_id"]),
+        ref_of(order),
     )
     if order["account"] in config.broken:
         raise ConfigError(config.broken[order["account"]].error)

@@ -119,10 +119,12 @@ NotTold: TypeAlias = Literal[Told.NOT]
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
-    """A porting order at one account: which way it goes, and the provider's own id."""
+    """A porting order at one account: which way it goes, and the provider's own id, in the one form in which an
+    adapter compares ids (a provider may write one in another case elsewhere). `written`: as it stood there."""
 
     direction: Direction
     id: str
+    written: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, literal_column, select
 
 from aggregator.core.model import Direction, Part
 from aggregator.core.states import FINAL_BASES, TERMINAL
+from aggregator.store.rows import ref_of
 from aggregator.store.statements import alter, insert, table_of
 from aggregator.store.tables import OrderRow, WantRow
 
@@ -20,7 +21,16 @@ WANT = ("account_id", "kind", "ref")
 
 _ORDER = table_of(OrderRow)
 _THERE = (_ORDER.c.account_id == bindparam("account_id"), _ORDER.c.deleted_at.is_(None))
-_COLUMNS = ("id", "provider_order_id", "misses", "last_read_at", "state", "mapping_basis")
+_COLUMNS = (
+    "id",
+    "order_id",
+    "direction",
+    "provider_order_id",
+    "misses",
+    "last_read_at",
+    "state",
+    "mapping_basis",
+)
 _SEEN = select(*(_ORDER.c[name] for name in _COLUMNS)).where(
     *_THERE, _ORDER.c.direction == bindparam("direction"), _ORDER.c.first_seen_at < bindparam("started_at")
 )
@@ -37,15 +47,14 @@ def missed(
     counted, ask = [], set()
     there = {"account_id": account_id, "direction": direction, "started_at": started_at}
     for row in tx.execute(_SEEN, there):
-        here = row.provider_order_id in seen or (
-            row.last_read_at is not None and row.last_read_at >= started_at
-        )
+        id = ref_of(row._asdict()).id
+        here = id in seen or (row.last_read_at is not None and row.last_read_at >= started_at)
         misses = 0 if here else min(row.misses + 1, MISSES)
         if misses != row.misses:
             counted.append({"id": row.id, "misses": misses})
         ended = row.state in TERMINAL and row.mapping_basis in FINAL_BASES
         if misses == MISSES and (row.misses < MISSES or not ended):
-            ask.add(row.provider_order_id)
+            ask.add(id)
     alter(tx, OrderRow, ("id",), counted, only=("misses",))
     return ask
 

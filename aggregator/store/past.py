@@ -17,13 +17,14 @@ from sqlalchemy.exc import DBAPIError
 from aggregator.core.account import Account
 from aggregator.core.clocks import clocks
 from aggregator.core.fold import fold
-from aggregator.core.model import Direction, Fact, OrderRef, Source
+from aggregator.core.model import Fact, Source
 from aggregator.core.past import judged
 from aggregator.core.standing import NUMBER_FIELDS, Held, Number, Standing
 from aggregator.errors import ConfigError
 from aggregator.store import engine as engines
 from aggregator.store.facts import decoded
 from aggregator.store.queries import PORTION, Reader, plain
+from aggregator.store.rows import ref_of
 from aggregator.store.statements import several, table_of
 from aggregator.store.tables import ChangeRow, FactRow, OrderRow
 
@@ -130,7 +131,7 @@ class Past:
 
 
 def _fact(row: View, said: Row[Any], account: Account) -> Fact:
-    ref = OrderRef(Direction(row["direction"]), row["provider_order_id"])
+    ref = ref_of(row)
     told = (said.source, said.source_id, said.part, said.as_of, said.read_at, said.said)
     return decoded(ref, *told, account.words)
 

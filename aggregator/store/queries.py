@@ -226,20 +226,19 @@ class Reader:
         raise StoreError("the database has not been used yet; type: porting-aggregator poll")
 
     def orders_named(self, name: str) -> list[str]:
-        """The order_ids that a name means: an order_id, a provider's id, a support key, else a prefix of one."""
-        exact = "order_id = :name or provider_order_id = :name or support_key = :name"
-        found = [
-            row["order_id"]
-            for row in self.query(f"select order_id from v1_orders where {exact}", {"name": name})
-        ]
-        if found or len(name) < 3:
-            return found
-        start = f"{_literal(name)}%"
-        like = " or ".join(
-            rf"{column} like :start escape '\'" for column in ("order_id", "provider_order_id", "support_key")
-        )
-        query = f"select order_id from v1_orders where {like} order by order_id"
-        return [row["order_id"] for row in self.query(query, {"start": start})]
+        """The order_ids that a name means: an order_id, a provider's id, a support key, first as it is written, then
+        in any case; else a prefix of one."""
+        columns = ("order_id", "provider_order_id", "support_key")
+        exact = " or ".join(f"{column} = :name" for column in columns)
+        in_any_case = " or ".join(f"lower({column}) = lower(:name)" for column in columns)
+        like = " or ".join(rf"lower({column}) like lower(:start) escape '\'" for column in columns)
+        asked = {"name": name, "start": f"{_literal(name)}%"}
+        for means in (exact, in_any_case, like) if len(name) >= 3 else (exact, in_any_case):
+            given = {key: value for key, value in asked.items() if f":{key}" in means}
+            rows = self.query(f"select order_id from v1_orders where {means} order by order_id", given)
+            if found := [row["order_id"] for row in rows]:
+                return found
+        return []
 
     def names_like(self, name: str) -> list[str]:
         """Names of orders that begin or end alike, for a hint at what may have been meant."""

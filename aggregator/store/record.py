@@ -41,6 +41,7 @@ from aggregator.store.rows import (
     event_row,
     fact_row,
     order_id,
+    ref_of,
 )
 from aggregator.store.statements import insert, several, table_of
 from aggregator.store.stood import stood, unknown_words
@@ -268,7 +269,7 @@ class Recording:
 
     def _again(self, row: Row[Any], order: dict[str, Any]) -> Fact:
         order["last_fact"] = max(order.get("last_fact", 0), row.id)
-        ref = OrderRef(Direction(order["direction"]), order["provider_order_id"])
+        ref = ref_of(order)
         said = (row.source, row.source_id, row.part, row.as_of, row.read_at, row.said)
         return decoded(ref, *said, self.account.words)
 
@@ -402,7 +403,7 @@ class Recording:
                 order_id=name,
                 account_id=self.account_id,
                 direction=fact.order.direction,
-                provider_order_id=fact.order.id,
+                provider_order_id=fact.order.written or fact.order.id,
                 map_version=self.account.words.version,
                 first_seen_at=fact.read_at,
                 last_changed_at=fact.read_at,

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from aggregator.core.clocks import Clocks
-from aggregator.core.model import Fact, OrderRef
+from aggregator.core.model import Direction, Fact, OrderRef
 from aggregator.core.normalise import number as number_key
 from aggregator.core.standing import NUMBER_FIELDS, ORDER_FIELDS, Held, Number, Order
 from aggregator.store.facts import encoded
@@ -63,6 +63,11 @@ class Rows:
 def order_id(account: str, ref: OrderRef) -> str:
     """The stable text id of an order: account/direction/provider's id."""
     return f"{account}/{ref.direction}/{ref.id}"
+
+
+def ref_of(row: Mapping[str, Any]) -> OrderRef:
+    """The order that a row is about, by the id under which it is known."""
+    return OrderRef(Direction(row["direction"]), row["order_id"].split("/", 2)[2], row["provider_order_id"])
 
 
 def digest(document: str) -> str:

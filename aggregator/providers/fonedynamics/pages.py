@@ -1,6 +1,6 @@
 """What a page of porting requests means: orders, their numbers, and the history of each number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -47,7 +47,14 @@ from aggregator.adapter import (
     text,
     whole,
 )
-from aggregator.providers.fonedynamics.requests import DEFAULT_PAGE_SIZE, asked, following, ours, page_size
+from aggregator.providers.fonedynamics.requests import (
+    DEFAULT_PAGE_SIZE,
+    asked,
+    following,
+    key,
+    ours,
+    page_size,
+)
 
 Item = dict[str, Any]
 
@@ -97,7 +104,7 @@ def read(page: Page, options: Options) -> Reading:
         facts=said,
         next=following(page.request, received, token, own) if items else (),
         total=total,
-        ids=named(items, "PortingNo"),
+        ids=frozenset(wanted.get(key(no), key(no)) for no in named(items, "PortingNo")),
         items=len(items),
         done=reached if items else not contradicted,
         last=token is None and (by_token or alone),
@@ -113,18 +120,19 @@ def _token(body: Item) -> str | None:
 
 def _latest(items: list[Any]) -> list[Any]:
     """The items without earlier copies of a request that the same page shows again."""
-    again = {no: place for place, item in enumerate(items) if (no := named([item], "PortingNo"))}
-    return [item for place, item in enumerate(items) if again.get(named([item], "PortingNo"), place) == place]
+    nos = [frozenset(map(key, named([item], "PortingNo"))) for item in items]
+    last = {no: place for place, no in enumerate(nos) if no}
+    return [item for place, item in enumerate(items) if last.get(nos[place], place) == place]
 
 
 # --- an order -----------------------------------------------------------------------------------------
 
 
-def _said(item: Item, page: Page, options: Options, wanted: frozenset[str]) -> Iterator[Fact | Skipped]:
+def _said(item: Item, page: Page, options: Options, wanted: Mapping[str, str]) -> Iterator[Fact | Skipped]:
     id = get(item, "PortingNo", str)
-    if wanted and id not in wanted:
+    if wanted and key(id) not in wanted:
         return  # the filter was ignored; what was not asked for is left to the windows
-    ref = OrderRef(Direction.PORT_IN, id)
+    ref = OrderRef(Direction.PORT_IN, key(id), id)
     lines = entries(item, "PortingNumbers")
     numbers, unread = sift(lines, lambda line: (_number(line),), "Number", LINE, id)
     history, lost = sift(lines, lambda line: _history(line, ref, page), "Number", LINE, id)

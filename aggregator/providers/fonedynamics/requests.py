@@ -81,9 +81,15 @@ def page_size(request: Request) -> int:
     return int(request.param("Results_Count") or DEFAULT_PAGE_SIZE)
 
 
-def asked(request: Request) -> frozenset[str]:
-    """The order numbers a request asked for; none for a whole window."""
-    return frozenset((request.param("PortingRequestNumbers") or "").split(",")) - {""}
+def key(no: str) -> str:
+    """The form in which order numbers are compared: the published `P-000002` is in upper case, and no two are taken
+    to differ by case alone."""
+    return no.upper()
+
+
+def asked(request: Request) -> dict[str, str]:
+    """The order numbers a request asked for, by their keys; none for a whole window."""
+    return {key(no): no for no in (request.param("PortingRequestNumbers") or "").split(",") if no}
 
 
 def following(request: Request, received: int, token: str | None, own: FoneDynamics) -> tuple[Request, ...]:

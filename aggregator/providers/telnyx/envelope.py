@@ -22,7 +22,7 @@ from aggregator.adapter import (
     refused,
     whole,
 )
-from aggregator.providers.telnyx.requests import following
+from aggregator.providers.telnyx.requests import following, key
 
 Item = dict[str, Any]
 Said = tuple[Fact, tuple[Want, ...]]
@@ -47,7 +47,7 @@ def listed(
         _reading(said, skipped),
         next=() if over else (following(page.request, here + 1, received),),
         total=total,
-        ids=named(items, name, *within),
+        ids=frozenset(map(key, named(items, name, *within))),
         items=len(items),
         done=over and not contradicted,
         more=not over,
@@ -57,14 +57,14 @@ def listed(
 def single(page: Page, read: Callable[[Item], Iterable[Said | Skipped]]) -> Reading:
     """A page with one object under `data`, which must be the one that was asked for."""
     item = get(json_object(page), "data", dict)
-    if get(item, "id", str).casefold() != asked(page).casefold():
+    if key(get(item, "id", str)) != asked(page):
         raise PageChanged(f"{page.request.path}: another id than the one asked for")
     return replace(_reading(*one(item, read, "id")), done=True)
 
 
 def asked(page: Page) -> str:
     """The id at the end of the path that was asked for."""
-    return unquote(page.request.path.rsplit("/", 1)[1])
+    return key(unquote(page.request.path.rsplit("/", 1)[1]))
 
 
 def _reading(said: Iterable[Said], skipped: tuple[Skipped, ...]) -> Reading:

@@ -43,6 +43,7 @@ from aggregator.adapter import (
 )
 from aggregator.providers.telnyx import envelope
 from aggregator.providers.telnyx.orders import gaining, international, reasons, refusal
+from aggregator.providers.telnyx.requests import key
 
 Item = dict[str, Any]
 Said = dict[str, Any]
@@ -109,7 +110,7 @@ def keep_of(feed: str) -> KeepTree:
 
 
 def _said(item: Item, page: Page, feed: str, options: Options) -> tuple[envelope.Said, ...]:
-    id, kind = get(item, "id", str), text(item, "event_type") or UNNAMED
+    id, kind = key(get(item, "id", str)), text(item, "event_type") or UNNAMED
     payload = inner(item, "payload")
     ref, at = _order(item, payload, kind, feed), _created_at(item, payload)
     complete = _is_complete(item, kind, payload)
@@ -159,7 +160,7 @@ def _order(item: Item, payload: Item, kind: str, feed: str) -> OrderRef:
         own = text(payload, "id")
     if own is None:
         raise PageChanged(f"{name}: missing")
-    return OrderRef(Direction.PORT_OUT if outwards else Direction.PORT_IN, own)
+    return OrderRef(Direction.PORT_OUT if outwards else Direction.PORT_IN, key(own), own)
 
 
 def _created_at(item: Item, payload: Item) -> datetime | None:
@@ -245,11 +246,12 @@ def _new_comment(payload: Item, options: Options) -> Said:
     kept = masked(body) if body and options.keep_comments else None
     id, who = text(comment, "id"), text(comment, "user_type") or "unknown"
     at = instant(comment, "inserted_at")
-    return {"comment": Comment(id, AUTHORS.get(who, who), kept, at)} if id else {}
+    return {"comment": Comment(key(id), AUTHORS.get(who, who), kept, at)} if id else {}
 
 
 def _split(payload: Item, options: Options) -> Said:
-    parent, child = text(inner(payload, "from"), "id"), text(inner(payload, "to"), "id")
+    ids = text(inner(payload, "from"), "id"), text(inner(payload, "to"), "id")
+    parent, child = (key(id or "") for id in ids)
     return {"link": Link(parent, child)} if parent and child and parent != child else {}
 
 
@@ -276,7 +278,7 @@ def _portout_comment(payload: Item, options: Options) -> Said:
     body = text(payload, "comment")
     kept = masked(body) if body and options.keep_comments else None
     id, author = text(payload, "id"), "us" if text(payload, "user_id") else "provider"
-    return {"comment": Comment(id, author, kept)} if id else {}
+    return {"comment": Comment(key(id), author, kept)} if id else {}
 
 
 def _foc_date(payload: Item, options: Options) -> Said:

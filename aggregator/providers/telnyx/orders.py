@@ -50,6 +50,7 @@ from aggregator.adapter import (
     whole,
 )
 from aggregator.providers.telnyx import envelope, tasks
+from aggregator.providers.telnyx.requests import key
 
 Item = dict[str, Any]
 EMBEDDED = 50  # an order embeds at most so many of its numbers
@@ -145,7 +146,7 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
     missing = _missing(item)
     order = snapshot(
         page,
-        OrderRef(Direction.PORT_IN, id),
+        OrderRef(Direction.PORT_IN, key(id), id),
         updated_at=instant(item, "updated_at"),
         kept=document(item if missing is None else {**item, "requirements": missing}, PORT_IN),
         status=Status(text(status, "value"), reasons(status)),
@@ -217,7 +218,7 @@ def _port_out(item: Item, page: Page, options: Options) -> Iterator[envelope.Sai
     current = told(item, "current_carrier") if "current_carrier" in item else None
     fact = snapshot(
         page,
-        OrderRef(Direction.PORT_OUT, id),
+        OrderRef(Direction.PORT_OUT, key(id), id),
         updated_at=instant(item, "updated_at"),
         kept=document(item, PORT_OUT),
         status=Status(text(item, "status"), refusal(item, "reason", "rejection_code")),

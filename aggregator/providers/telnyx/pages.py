@@ -26,7 +26,7 @@ from aggregator.adapter import (
     text,
 )
 from aggregator.providers.telnyx import envelope, events, orders, tasks
-from aggregator.providers.telnyx.requests import CANCEL, EVENT_PATHS
+from aggregator.providers.telnyx.requests import CANCEL, EVENT_PATHS, key
 
 Item = dict[str, Any]
 
@@ -82,12 +82,12 @@ def read(page: Page, options: Options) -> Reading:
 
 def _numbers(page: Page) -> Reading:
     """A page of one order's numbers. The filter is not declared, so what belongs to others is left alone."""
-    asked = page.request.param("filter[porting_order_id]") or ""
+    asked = key(page.request.param("filter[porting_order_id]") or "")
     ref = OrderRef(Direction.PORT_IN, asked)
 
     def said(line: Item) -> tuple[envelope.Said, ...]:
         number = orders.number(line)
-        if (text(line, "porting_order_id") or asked) != asked:
+        if key(text(line, "porting_order_id") or asked) != asked:
             return ()
         fact = snapshot(
             page, ref, Part.NUMBERS, kept=orders.numbers_document([line]), numbers=Partial((number,))
@@ -112,7 +112,7 @@ def _comments(page: Page, options: Options) -> Reading:
     if envelope.is_absent(page):
         return Reading(done=True)
     _, kind, id, _ = page.request.path.split("/")
-    ref = OrderRef(DIRECTIONS[kind], unquote(id))
+    ref = OrderRef(DIRECTIONS[kind], key(unquote(id)))
 
     def said(item: Item) -> tuple[envelope.Said, ...]:
         body, who = text(item, "body"), text(item, "user_type")
@@ -120,7 +120,7 @@ def _comments(page: Page, options: Options) -> Reading:
             who = "user" if text(item, "user_id") else "admin"
         at = instant(item, "created_at")
         comment = Comment(
-            get(item, "id", str),
+            key(get(item, "id", str)),
             events.AUTHORS.get(who, who),
             masked(body) if body and options.keep_comments else None,
             at,

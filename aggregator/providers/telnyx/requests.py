@@ -18,6 +18,11 @@ PAGE_SIZE = 250  # the documented maximum
 EMBEDDING_PAGE_SIZE = 100  # orders with up to 50 numbers each: keeps a page well below the byte cap
 
 
+def key(id: str) -> str:
+    """The form in which ids are compared: they are UUIDs, which mean the same in either case."""
+    return id.lower()
+
+
 def plan(ask: Ask, options: Options) -> tuple[Request, ...]:
     """The first request of each chain of pages that answers an ask."""
     if isinstance(ask, Window):

@@ -33,6 +33,7 @@ from aggregator.adapter import (
     text,
 )
 from aggregator.providers.telnyx import envelope
+from aggregator.providers.telnyx.requests import key
 
 Item = dict[str, Any]
 
@@ -85,7 +86,7 @@ def _listed(
     """Each task is a fact of its own time, named by what it says; a 404 says that there is none."""
     if envelope.is_absent(page):
         return Reading(done=True)
-    ref = OrderRef(Direction.PORT_IN, unquote(page.request.path.split("/")[2]))
+    ref = OrderRef(Direction.PORT_IN, key(unquote(page.request.path.split("/")[2])))
 
     def said(item: Item) -> tuple[envelope.Said, ...]:
         if isinstance(item.get("status"), dict | list | bool):
@@ -113,7 +114,7 @@ def _job(item: Item, page: Page) -> tuple[Task, datetime | None]:
     start, end = min(starts, default=due), max(ends, default=due)
     status, on_demand = text(item, "status"), text(item, "activation_type") == "on-demand"
     task = Task(
-        get(item, "id", str),
+        key(get(item, "id", str)),
         Vocabulary.ACTIVATION_JOB,
         Word(status),
         text(item, "activation_type"),
@@ -130,7 +131,7 @@ def _job(item: Item, page: Page) -> tuple[Task, datetime | None]:
 def _requirement(item: Item, page: Page) -> tuple[Task, datetime | None]:
     """A requirement, and when to look whether it has been met, which the order itself need not show."""
     task = Task(
-        get(item, "id", str),
+        key(get(item, "id", str)),
         Vocabulary.ACTION_REQUIREMENT,
         Word(text(item, "status")),
         text(item, "action_type"),
