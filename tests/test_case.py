@@ -12,7 +12,7 @@ from made import NOW, account, page
 from stored import Desk, desk
 
 from aggregator.core.findings import Progress
-from aggregator.core.model import Direction, Orders, Part, Reading, Request
+from aggregator.core.model import Direction, Orders, Reading, Request
 from aggregator.providers.fonedynamics import ADAPTER as FONE
 from aggregator.store.queries import Reader
 
