@@ -443,7 +443,7 @@ Acme Dental: port-in of 2 numbers at Telnyx
 (about PHONE_NUMBER_MISMATCH); required documents are missing
   deadline       Mon 22 Jun 2026 16:45 UTC, then the provider is said to cancel it, if nobody answers
   stuck          since Thu 11 Jun 2026 16:45 UTC: longer exception than is usual
-  FOC confirmed  Fri 12 Jun 2026 15:00 UTC, not firm, moved 1 ×
+  FOC date       Fri 12 Jun 2026 15:00 UTC, proposed, moved 1 ×
   carriers       Unreal Communications → Telnyx
   messaging      not applicable
   port           “full”, the numbers that stay: “disconnect”, numbers: “local”, may port fast
@@ -486,7 +486,7 @@ full or partial port: “full”; numbers that stay: “disconnect”; \
 Fri 12 Jun 2026 15:00 UTC [some time after Thu 04 Jun 2026 08:00 UTC]
   Mon 08 Jun 2026 16:45 UTC  Telnyx: “foc-date-confirmed” → “exception” = scheduled → exception \
 (a step back); now waits for us: number does not belong to the account (about PHONE_NUMBER_MISMATCH); \
-required documents are missing
+required documents are missing; the FOC date is not firm any more
 """
 
 

@@ -263,7 +263,7 @@ def test_a_year_one_of_a_provider_is_shown_and_breaks_nothing(screen: Shown) -> 
         ("raw_status_changed", "raw_status", "a", "b_c", "raw status: “a” → “b_c”"),
         ("reasons_changed", "reasons", "[]", '["pin_invalid","new_one"]', "reasons: PIN wrong, new one"),
         ("reasons_changed", "reasons", '["pin_invalid"]', "[]", "reasons: PIN wrong → none"),
-        ("date_changed", "confirmed_foc_on", None, "2026-06-12", "FOC date confirmed: Fri 12 Jun 2026"),
+        ("date_changed", "confirmed_foc_on", None, "2026-06-12", "FOC date: Fri 12 Jun 2026"),
         ("waiting_on_changed", "waiting_on", "us", "losing_carrier", "waiting on: us → losing carrier"),
         ("a_kind_of_tomorrow", "new_column", "1", "2", "new column: 1 → 2"),
         ("a_kind_of_tomorrow", None, None, None, "a kind of tomorrow"),

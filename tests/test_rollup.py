@@ -126,7 +126,7 @@ DATES = [
 def test_only_a_move_from_one_confirmed_date_to_another_is_a_foc_change(
     days: tuple[int, ...], changes: int
 ) -> None:
-    facts = [look(place, "submitted", dates=day(which)) for place, which in enumerate(days)]
+    facts = [look(place, "foc-date-confirmed", dates=day(which)) for place, which in enumerate(days)]
     assert order_of(look(-1, "draft"), *facts).foc_changes == changes
 
 
@@ -197,9 +197,10 @@ def test_history_entries_of_all_numbers_say_since_when_the_order_is_where_it_is(
     seen = fone(9, "Rejected", lines(n01="Rejected", n02="Rejected"))
     one, two = entry(3, "+61255500101", "Rejected"), entry(4, "+61255500102", "Rejected")
     order = order_of(fone(1, "Queued", lines(n01="Queued", n02="Queued")), one, seen)
-    assert (order.state_since, order.waiting_since) == (hour(9), hour(9)), "one of two is not enough"
+    assert order.state_since == hour(9), "one of two is not enough"
+    assert order.waiting_since == hour(3), "but it needs us since then"
     order = order_of(fone(1, "Queued", lines(n01="Queued", n02="Queued")), one, seen, two)
-    assert (order.state_since, order.waiting_since, order.waiting_on) == (hour(4), hour(4), "us")
+    assert (order.state_since, order.waiting_since, order.waiting_on) == (hour(4), hour(3), "us")
     late = entry(11, "+61255500102", "Rejected")
     assert order_of(one, seen, late).state_since == hour(9), "never later than it was seen"
 

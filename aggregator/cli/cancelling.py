@@ -85,7 +85,7 @@ def _describe(order: Row, numbers: list[str], chosen: AccountConfig) -> None:
         "order": order["order_id"],
         "numbers": ", ".join(numbers[:FEW]) + more,
         "stands": describing.stands(order),
-        "FOC confirmed": describing.confirmed(order),
+        "FOC date": describing.confirmed(order),
         "last read": order["last_read_ok_at"] and output.when(order["last_read_ok_at"]),
     }
     say(describing.title(order))

@@ -50,7 +50,7 @@ def order_lines(order: Row) -> Iterator[str]:
         "deadline": _deadline(order),
         "stuck": order["stuck_since"]
         and f"since {output.when(order['stuck_since'])}: longer {telling.plain(order['state'])} than is usual",
-        "FOC confirmed": confirmed(order),
+        "FOC date": confirmed(order),
         "FOC requested": _date(order, "requested_foc"),
         "ported": order["ported_at"] and output.when(order["ported_at"]),
         "deleted": order["deleted_at"] and f"{output.when(order['deleted_at'])} ({order['deletion_basis']})",
@@ -110,12 +110,12 @@ def _deadline(order: Row) -> str | None:
 
 
 def confirmed(order: Row) -> str | None:
-    """The confirmed FOC date, whether it is firm, and how often it moved."""
+    """The FOC date, whether it is confirmed or only proposed, and how often it moved."""
     on = _date(order, "confirmed_foc")
     if on is None:
         return None
     moved = f", moved {order['foc_changes']} ×" if order["foc_changes"] else ""
-    return on + ("" if order["foc_is_firm"] else ", not firm") + moved
+    return on + (", confirmed" if order["foc_is_firm"] else ", proposed") + moved
 
 
 def _date(order: Row, name: str) -> str | None:

@@ -51,7 +51,7 @@ SHORT = {
 }
 DROPPED = (
     *("late", "waiting_on", "direction", "region", "time_zone", "number_key", "numbers_total", "raw_from"),
-    *("account", "deadline_at", "provider", "confirmed_foc_on", "stuck_since"),
+    *("account", "deadline_at", "provider", "foc_state", "confirmed_foc_on", "stuck_since"),
 )
 """The columns that are left out of a table that is too wide still, in this order."""
 _ZONED = re.compile(r"\d\d \w{3}( \d{4})? \d\d:\d\d \S+")

@@ -74,11 +74,13 @@ def _learned(life: Life, concerns: Callable[[Row], bool]) -> Iterator[Moment]:
         if row["kind"] != "comment_added":
             batches.setdefault((row["batch"], row["late"], row["source"] == "replay"), []).append(row)
     pooled: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    foc: str | None = None
     for rows in batches.values():
         at, who, more = _place(rows, life.provider)
+        foc = telling.agreed(rows, foc)
         told = _with_word([row for row in rows if not row["number_key"]], announced)
         said, fates = (
-            telling.sentence(told, reasons),
+            telling.sentence(told, reasons, None if rows[0]["late"] else foc),
             telling.fates([row for row in rows if row["number_key"]]),
         )
         if said:

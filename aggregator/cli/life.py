@@ -143,7 +143,7 @@ def _told_number(lives: list[tuple[Row, Life]], asked: Filters) -> Iterator[str]
             "number": describing.number_stands(row),
             "stands": describing.stands(order),
             "waits": describing.waits(order),
-            "FOC confirmed": describing.confirmed(order),
+            "FOC date": describing.confirmed(order),
         }
         yield from (describing.line(name, text) for name, text in said.items() if text)
         whose = f"[{order['customer_reference'] or order['provider_order_id']}] " * (len(lives) > 1)

@@ -43,6 +43,7 @@ HEADINGS = {
     "consecutive_failures": "failures",
     "last_outcome": "outcome",
     "confirmed_foc_on": "FOC",
+    "foc_state": "FOC is",
     "waiting_since": "since",
     "state_since": "since",
     "deadline_at": "deadline",

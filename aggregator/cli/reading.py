@@ -100,7 +100,7 @@ def orders(
     """
     columns = (
         "customer_reference numbers_total provider direction state raw_status waiting_on state_since "
-        "confirmed_foc_on stuck_since provider_order_id"
+        "confirmed_foc_on foc_state stuck_since provider_order_id"
     )
     columns += " deleted_at" if all else ""
     only: dict[str, object] = {} if all or asked.state is not None else {"is_open": True}

@@ -13,7 +13,8 @@ from aggregator.core.why import REASON_WORDS
 Row = Mapping[str, Any]
 FIELDS = {
     "requested_foc": "FOC date requested",
-    "confirmed_foc": "FOC date confirmed",
+    "confirmed_foc": "FOC date",
+    "foc_state": "FOC date",
     "ported_at": "ported",
     "losing_carrier_spid": "losing carrier's SPID",
     "gaining_carrier_spid": "gaining carrier's SPID",
@@ -33,6 +34,8 @@ FIELDS = {
     "remaining_numbers": "numbers that stay",
     "pon": "purchase order number",
 }
+AGREED = {"firm": "FOC date confirmed", "proposed": "FOC date proposed"}
+"""What a date of the losing carrier is called, by how far it is agreed (`foc_state`)."""
 FOLLOWING = frozenset(
     [
         "map_version",
@@ -94,6 +97,7 @@ TOLD = frozenset(
         "comment",
         "order_seen",
         "cancel_asked",
+        "foc_state",
     ]
 )
 """Columns that have a way of their own of being told."""
@@ -192,13 +196,29 @@ def value(field: str, said: str | None) -> str:
 # --- the rows of one read as one sentence ---------------------------------------------------------------
 
 
-def sentence(rows: Sequence[Row], reasons: Mapping[str, str]) -> str:
+def agreed_of(order: Row) -> str:
+    """How far the date of an order at first sight is agreed; what was written long ago tells only whether it is firm."""
+    return order.get("foc_state") or ("firm" if order.get("foc_is_firm") else "proposed")
+
+
+def agreed(rows: Iterable[Row], before: str | None) -> str | None:
+    """How far an order's date is agreed (`foc_state`) after these rows of it, oldest first."""
+    for row in rows:
+        if row["kind"] == "order_seen":
+            before = agreed_of(json.loads(row["new_value"]))
+        elif row["field"] == "foc_state" and not row["late"]:
+            before = row["new_value"]
+    return before
+
+
+def sentence(rows: Sequence[Row], reasons: Mapping[str, str], foc: str | None = None) -> str:
     """What the rows about an order that one read taught us say together; empty where they only move what
-    follows from others. `reasons` are the provider's own words for reason codes."""
-    return "; ".join(_said(rows, reasons))
+    follows from others. `reasons` are the provider's own words for reason codes; `foc`: how far the date is
+    agreed after them, where that is known."""
+    return "; ".join(_said(rows, reasons, agreed(rows, foc)))
 
 
-def _said(rows: Sequence[Row], reasons: Mapping[str, str]) -> Iterator[str]:
+def _said(rows: Sequence[Row], reasons: Mapping[str, str], foc: str | None) -> Iterator[str]:
     own = {row["field"] or row["kind"]: row for row in rows}
     for row in rows:
         if row["kind"] == "order_seen":
@@ -215,7 +235,7 @@ def _said(rows: Sequence[Row], reasons: Mapping[str, str]) -> Iterator[str]:
     yield from _status(own)
     if "waiting_on" in own or "reasons" in own or "why" in own:
         yield from _who(own, reasons)
-    yield from _dates(own)
+    yield from _dates(own, foc)
     for name, row in own.items():
         if name not in TOLD | FOLLOWING:
             yield f"{label(name)}: {step(name, row['old_value'], row['new_value'])}"
@@ -232,7 +252,8 @@ def _seen(order: Row) -> Iterator[str]:
     for name in ("requested_foc", "confirmed_foc"):
         on, at = order.get(f"{name}_on"), order.get(f"{name}_at")
         if on:
-            yield f"{FIELDS[name]}: {output.when(at) if at else output.day(on)}"
+            label = _date_label(name, agreed_of(order))
+            yield f"{label}: {output.when(at) if at else output.day(on)}"
     for name in ("losing_carrier", "gaining_carrier"):
         if order.get(name):
             yield f"{plain(name)}: {output.printable(order[name])}"
@@ -279,14 +300,26 @@ def waits(who: str | None) -> str:
     return "nobody knows who must act" if who in (None, "unknown") else f"waits for {who}"
 
 
-def _dates(own: Mapping[str, Row]) -> Iterator[str]:
+def _date_label(name: str, foc: str | None) -> str:
+    """What a date is called: one that is not firm is never called confirmed."""
+    return AGREED.get(foc or "", FIELDS[name]) if name == "confirmed_foc" else FIELDS[name]
+
+
+def _dates(own: Mapping[str, Row], foc: str | None) -> Iterator[str]:
+    moved_to = own.get("foc_state")
+    if moved_to is not None and not {"confirmed_foc_on", "confirmed_foc_at"} & own.keys():
+        if moved_to["new_value"] == "firm":
+            yield "the FOC date is confirmed now"
+        elif moved_to["old_value"] == "firm":
+            yield "the FOC date is not firm any more"
     for name in ("requested_foc", "confirmed_foc"):
         on, at = own.get(f"{name}_on"), own.get(f"{name}_at")
         if on is None and at is None:
             continue
         before, after = _moment(on, at, "old_value"), _moment(on, at, "new_value")
         moved = f"{before} → {after or 'none'}" if before else after
-        yield f"{FIELDS[name]}: {moved}" + flags(on or at or {})
+        label = _date_label(name, foc if after else None)
+        yield f"{label}: {moved}" + flags(on or at or {})
     ported = own.get("ported_at")
     if ported is not None and "state" not in own:
         before, after = value("ported_at", ported["old_value"]), value("ported_at", ported["new_value"])

@@ -19,6 +19,7 @@ T = TypeVar("T")
 TOGETHER = timedelta(seconds=1)
 """A document and the event that led to it lie closer together than this."""
 _WEAKEST_FIRST = (Basis.NONE, Basis.GUESS, Basis.INFERRED, Basis.DOCUMENTED)
+_NOT_ALL = frozenset({State.PARTIALLY_PORTED, State.CANCELLED, State.REJECTED})
 _stamp = itemgetter(0)
 
 
@@ -110,15 +111,61 @@ def gone_of(told: Told) -> Mapping[str, Stamp]:
 
 
 def statuses_of(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
-    """The order's own statuses where its provider gives one, else what those of its numbers add up to."""
+    """The order's own statuses where its provider gives one, else what those of its numbers add up to. That an
+    order is complete does not say that each of its numbers moved, where these have a word of their own."""
     own: Trail[Status] = with_reasons(in_order(told.trails.get("status", ()), told))
-    if any(status.raw is not None for _, status in own):
+    if not any(status.raw is not None for _, status in own):
+        return summed_up(told, gone) or own
+    if any(state_of(status) is State.PORTED for _, status in own):
+        return _completed(own, summed_up(told, gone))
+    return own
+
+
+def _completed(own: Trail[Status], numbers: Trail[Status]) -> Trail[Status]:
+    """An order's own statuses, but that it is only partially ported while it is said to be ported and its numbers
+    have ended otherwise. What was told of one moment counts as a whole."""
+    if not any(state_of(status) in _NOT_ALL for _, status in numbers):
         return own
+    told = [*((at, True, status) for at, status in own), *((at, False, status) for at, status in numbers)]
+    trail: list[tuple[Stamp, Status]] = []
+    word: Status | None = None
+    sums: Status | None = None
+    newest = told[0][0]
+    for _, together in groupby(sorted(told, key=itemgetter(0)), key=lambda one: one[0][0]):
+        said: list[tuple[Stamp, Status]] = []
+        for at, of_order, status in together:
+            if of_order:
+                word = status
+                said.append((at, status))
+            else:
+                sums, newest = status, at
+        if word is None:
+            continue
+        meant = _meant(word, sums)
+        if said:
+            trail += [*said[:-1], (said[-1][0], meant)]
+        elif trail and trail[-1][1] != meant:
+            trail.append((newest, meant))
+    return tuple(trail)
+
+
+def _meant(word: Status, sums: Status | None) -> Status:
+    """An order's own word beside what its numbers add up to."""
+    if sums is None or word.meaning is None or sums.meaning is None or state_of(word) is not State.PORTED:
+        return word
+    if state_of(sums) not in _NOT_ALL:
+        return word
+    basis = min(word.meaning.basis, sums.meaning.basis, key=_WEAKEST_FIRST.index)
+    return replace(word, meaning=Meaning(State.PARTIALLY_PORTED, basis))
+
+
+def summed_up(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
+    """What the statuses of an order's numbers add up to over time; nothing where they have none of their own."""
     said: list[tuple[Stamp, str, Status | None]] = [
         (at, key, status) for key, number in told.numbers.items() for at, status in own_statuses(number, told)
     ]
     if not said:
-        return own
+        return ()
     said += [(at, key, None) for key, at in gone.items()]
     standing: dict[str, tuple[State, Basis]] = {}
     counted: Counter[tuple[State, Basis]] = Counter()

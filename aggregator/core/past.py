@@ -12,8 +12,10 @@ SOON, NEXT = timedelta(days=1), timedelta(days=3)
 
 def judged(order: Order, said: Clocks, at: datetime, keep_ended: timedelta) -> dict[str, object]:
     """The columns of the clocks, `needs_us`, `urgency` and `display_group` as the views would have shown them at that moment."""
-    waits = order.waiting_on == WaitingOn.US and (
-        order.is_open or (order.ended_at is not None and order.ended_at >= at - keep_ended)
+    waits = order.waiting_on in (WaitingOn.US, WaitingOn.UNKNOWN) and (
+        order.is_open
+        or order.numbers_open > 0
+        or (order.ended_at is not None and order.ended_at >= at - keep_ended)
     )
     needs_us = order.deleted_at is None and (order.state == State.UNKNOWN or waits)
     stuck = order.is_open and said.stuck_at is not None and said.stuck_at <= at
@@ -33,7 +35,7 @@ def _urgency(order: Order, said: Clocks, at: datetime) -> int:
     if end is not None and end <= at + SOON:
         return 1
     soon = end is not None and end <= at + NEXT
-    return 2 if soon or order.state in (State.EXCEPTION, State.UNKNOWN) else 3
+    return 2 if soon or {order.state, order.rollup_state} & {State.EXCEPTION, State.UNKNOWN} else 3
 
 
 def _group(order: Order, needs_us: bool) -> str:

@@ -6,10 +6,21 @@ it belongs.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, cast
 
-from aggregator.core.history import Run, gone_of, moved_in, own_statuses, reasons_of, runs_of, statuses_of
+from aggregator.core.history import (
+    Run,
+    gone_of,
+    in_order,
+    moved_in,
+    own_statuses,
+    reasons_of,
+    runs_of,
+    statuses_of,
+    summed_up,
+)
 from aggregator.core.model import (
     Basis,
     Direction,
@@ -22,11 +33,12 @@ from aggregator.core.model import (
     Word,
 )
 from aggregator.core.standing import Gone, Held, Number, NumberTold, Order, Stamp, Standing, Told, Trail
-from aggregator.core.states import MOVED, TERMINAL, rolled_up, state_of
+from aggregator.core.states import FIRM, MOVED, TERMINAL, rolled_up, state_of
 from aggregator.core.waiting import waits
 from aggregator.core.why import why
 
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
+NEED_MORE = "numbers_need_more"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NO_STATUS = Status(None)
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported", "unknown"})
@@ -68,7 +80,7 @@ def _order(
     deleted_at, deletion_basis = _deletion(told)
     ended_at, ported_at, ported_by = _ends(runs, told, gone)
     activation: Word | None = said.get("activation")
-    firm = confirmed is not None and (state is State.SCHEDULED or state in MOVED)
+    firm = confirmed is not None and state in FIRM
     return Order(
         customer_reference=said.get("customer"),
         customer_group_reference=said.get("customer_group"),
@@ -97,10 +109,10 @@ def _order(
         gaining_carrier_spid=said.get("gaining_spid"),
         messaging_state=messaging,
         messaging_open=state in MOVED and messaging in _MESSAGING_OPEN,
-        **_counters(told, state, numbers),
+        **_counters(told, state, numbers, bool(waiting.numbers) and status.raw is not None),
         parent_order_id=said.get("parent"),
-        submission_cycle=_cycles(runs),
-        foc_changes=_foc_changes(told.trails.get("confirmed", ())),
+        submission_cycle=_cycles(runs, told, gone),
+        foc_changes=_foc_changes(statuses, in_order(told.trails.get("confirmed", ()), told)),
         created_at=said.get("created"),
         submitted_at=_submitted(ref, runs, told, gone),
         first_scheduled_at=_first(runs, (State.SCHEDULED,), told, gone),
@@ -168,14 +180,33 @@ def _first(
     return min([max(announced), *seen])
 
 
-def _cycles(runs: Sequence[Run]) -> int:
+def _cycles(runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> int:
+    """How often the order was submitted again. Where its numbers have histories, these tell also what happened
+    between two looks at the order."""
+    lives = [life for life in _lives(told, gone) if any(run.state is State.EXCEPTION for run in life)]
+    if not lives:
+        return _ways_back(runs)
+    return max(map(_ways_back, (runs, runs_of(summed_up(told, gone)), *lives)))
+
+
+def _ways_back(runs: Sequence[Run]) -> int:
     back = (State.WITH_PROVIDER, State.WITH_CARRIER)
     return sum([before.state is State.EXCEPTION and after.state in back for before, after in pairwise(runs)])
 
 
-def _foc_changes(trail: Trail[Moment | None]) -> int:
-    dates = [moment for _, moment in trail if moment is not None]
-    return sum(before != after for before, after in pairwise(dates))
+def _foc_changes(statuses: Trail[Status], dates: Trail[Moment | None]) -> int:
+    """How often one firm date became another. What was told of one moment counts as a whole."""
+    if len(dates) < 2:
+        return 0
+    told: list[tuple[Stamp, str, Any]] = [(at, "date", date) for at, date in dates]
+    told += [(at, "status", status) for at, status in statuses]
+    state, date, firm = State.UNKNOWN, None, list[Moment]()
+    for _, together in groupby(sorted(told, key=itemgetter(0)), key=lambda one: one[0][0]):
+        for _, kind, value in together:
+            state, date = (state_of(value), date) if kind == "status" else (state, value)
+        if date is not None and state in FIRM:
+            firm.append(date)
+    return sum(before != after for before, after in pairwise(firm))
 
 
 def _lives(told: Told, gone: Mapping[str, Stamp]) -> list[list[Run]]:
@@ -324,7 +355,7 @@ def _word(number: NumberTold, facet: str) -> Word:
     return cast("Word", said[1]) if said else Word(None)
 
 
-def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[str, Any]:
+def _counters(told: Told, state: State, numbers: Mapping[str, Number], need_more: bool) -> dict[str, Any]:
     current = [number for number in numbers.values() if number.is_current]
     states = [State(number.state) for number in current]
     rollup = rolled_up(states) if states else None
@@ -344,12 +375,14 @@ def _counters(told: Told, state: State, numbers: Mapping[str, Number]) -> dict[s
         "numbers_active": sum([number.activation_state == "active" for number in current]),
         "rollup_state": rollup,
         "is_mixed": len(set(states)) > 1,
-        "disagreement": _disagreement(state, rollup, len(current) >= total),
+        "disagreement": _disagreement(state, rollup, len(current) >= total)
+        or (NEED_MORE if need_more else None),
     }
 
 
 def _disagreement(state: State, numbers: State | None, all_known: bool) -> str | None:
-    """Where the order's own word and its numbers contradict each other: reported, never repaired. That every
+    """Where the order's own word and its numbers contradict each other: reported, never repaired. (That an open
+    number needs us while its order's word does not say so, is the third such case: `NEED_MORE`.) That every
     number ended is known only where every number is."""
     if state is State.PORTED and numbers is not None and numbers not in TERMINAL:
         return PORTED_EARLY

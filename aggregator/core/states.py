@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from aggregator.core.model import Basis, Direction, State, Status, WaitingOn
 
 MOVED = frozenset({State.PORTED, State.PARTIALLY_PORTED})
+FIRM = MOVED | {State.SCHEDULED}
+"""Where an order's date may be announced."""
 FINAL_BASES = frozenset({Basis.DOCUMENTED})
 """What an end must rest on to be relied on: a guessed one never stops the polling. (An operator's word counts as
 documented.)"""
@@ -43,24 +45,23 @@ RANK = {
 
 _STATES: dict[str, State] = {state.value: state for state in State}
 _S = State
+_ENDED = frozenset({_S.PORTED, _S.PARTIALLY_PORTED})
 EXPECTED: dict[State, frozenset[State]] = {
-    _S.DRAFT: frozenset({_S.ACTION_NEEDED, _S.WITH_PROVIDER, _S.CANCELLED}),
-    _S.ACTION_NEEDED: frozenset({_S.WITH_PROVIDER, _S.SCHEDULED, _S.CANCELLED, _S.REJECTED}),
-    _S.WITH_PROVIDER: frozenset(
-        {_S.ACTION_NEEDED, _S.WITH_CARRIER, _S.EXCEPTION, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED}
-        | {_S.REJECTED}  # a port-out whose refusal was accepted
-    ),
-    _S.WITH_CARRIER: frozenset(
-        {_S.EXCEPTION, _S.SCHEDULED, _S.PORTED, _S.CANCEL_PENDING, _S.CANCELLED, _S.REJECTED}
-    ),
+    _S.DRAFT: frozenset({_S.ACTION_NEEDED, _S.WITH_PROVIDER, _S.WITH_CARRIER, _S.CANCELLED}),
+    _S.ACTION_NEEDED: frozenset({_S.WITH_PROVIDER, _S.WITH_CARRIER, _S.SCHEDULED, _S.CANCELLED, _S.REJECTED}),
+    _S.WITH_PROVIDER: _ENDED
+    | {_S.ACTION_NEEDED, _S.WITH_CARRIER, _S.EXCEPTION, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED}
+    | {_S.REJECTED},  # a port-out whose refusal was accepted
+    _S.WITH_CARRIER: _ENDED | {_S.EXCEPTION, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED, _S.REJECTED},
     _S.EXCEPTION: frozenset(
         {_S.WITH_PROVIDER, _S.WITH_CARRIER, _S.SCHEDULED, _S.CANCEL_PENDING, _S.CANCELLED, _S.REJECTED}
     ),
-    _S.SCHEDULED: frozenset(
-        {_S.PORTED, _S.PARTIALLY_PORTED, _S.EXCEPTION, _S.WITH_CARRIER, _S.CANCEL_PENDING, _S.CANCELLED}
-    ),
-    _S.CANCEL_PENDING: frozenset(State) - TERMINAL - {_S.CANCEL_PENDING} | {_S.CANCELLED, _S.PORTED},
-    _S.PORTED: frozenset({_S.REVERTED}),
+    _S.SCHEDULED: _ENDED
+    | {_S.EXCEPTION, _S.WITH_CARRIER, _S.CANCEL_PENDING, _S.CANCELLED}
+    | {_S.WITH_PROVIDER},  # a supplement: another date is asked for
+    _S.CANCEL_PENDING: frozenset(State) - TERMINAL - {_S.CANCEL_PENDING} | _ENDED | {_S.CANCELLED},
+    _S.PORTED: frozenset({_S.REVERTED, _S.PARTIALLY_PORTED}),
+    _S.PARTIALLY_PORTED: frozenset({_S.PORTED, _S.REVERTED}),
 }
 
 

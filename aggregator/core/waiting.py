@@ -5,24 +5,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from aggregator.core.history import own_statuses
 from aggregator.core.model import Direction, State, Status, Task, Vocabulary, WaitingOn, Word
 from aggregator.core.standing import Stamp, Told, Trail
 from aggregator.core.states import TERMINAL, WAITING, state_of
 
-_Kind: TypeAlias = Literal["status", "steps", "messaging", "requirement", "task"]
+_Kind: TypeAlias = Literal["status", "steps", "messaging", "requirement", "task", "number"]
 _Moment: TypeAlias = tuple[Stamp, _Kind, str, Any]
 _OURS = frozenset({str(WaitingOn.US), "failed"})
+_NEEDY = (WaitingOn.US, WaitingOn.UNKNOWN)
+_ENDED_UNPORTED = TERMINAL - {State.PORTED}
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Who must act, since when, and with what a submitted order waits for us beside its status: `needs` are
-    steps and requirements in the provider's words."""
+    steps and requirements in the provider's words, `numbers` open numbers whose own status says more than the
+    order's."""
 
     on: WaitingOn
     since: datetime | None
     needs: tuple[str, ...]
     tasks: tuple[Task, ...] = ()
+    numbers: tuple[tuple[str, Status], ...] = ()
 
 
 def waiting(status: Status, direction: Direction) -> WaitingOn:
@@ -42,7 +47,7 @@ def waiting(status: Status, direction: Direction) -> WaitingOn:
 def waits(direction: Direction, statuses: Trail[Status], told: Told, gone: Mapping[str, Stamp]) -> Waiting:
     """The answer after everything that was told; `gone` are the numbers that were removed, and when. What
     was told of one moment counts as a whole, so that no answer stands between two parts of one look."""
-    beside = _beside(told, gone)
+    beside = _beside(direction, told, gone)
     if not beside:
         return _by_status(direction, statuses)
     moments: list[_Moment] = [(at, "status", "", status) for at, status in statuses]
@@ -55,7 +60,7 @@ def waits(direction: Direction, statuses: Trail[Status], told: Told, gone: Mappi
         here = now.on()
         if here is not on or since is None:
             on, since = here, at[0]
-    return Waiting(on, since, now.needs(), now.due())
+    return Waiting(on, since, now.needs(), now.due(), now.troubled())
 
 
 def _by_status(direction: Direction, statuses: Trail[Status]) -> Waiting:
@@ -71,9 +76,9 @@ def _by_status(direction: Direction, statuses: Trail[Status]) -> Waiting:
     return Waiting(on, since, ())
 
 
-def _beside(told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:
+def _beside(direction: Direction, told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:
     """What can change the answer beside the status: steps, requirements and tasks of ours, trouble with
-    messaging."""
+    messaging or with single numbers."""
     moments: list[_Moment] = []
     steps = told.trails.get("steps", ())
     if steps and any(value for _, value in steps):
@@ -90,6 +95,11 @@ def _beside(told: Told, gone: Mapping[str, Stamp]) -> list[_Moment]:
             moments += [(at, "requirement", key, value) for at, value in required]
             if key in gone:
                 moments.append((gone[key], "requirement", key, Word(None)))
+        own = own_statuses(number, told)
+        if any(waiting(status, direction) in _NEEDY for _, status in own):
+            moments += [(at, "number", key, status) for at, status in own]
+            if key in gone:
+                moments.append((gone[key], "number", key, None))
     return moments
 
 
@@ -103,6 +113,7 @@ class _Now:
         self.steps: tuple[str, ...] = ()
         self.required: dict[str, str] = {}
         self.tasks: dict[str, Task] = {}
+        self.numbers: dict[str, Status | None] = {}
 
     def hear(self, kind: _Kind, key: str, value: Any) -> None:
         if kind == "status":
@@ -113,6 +124,8 @@ class _Now:
             self.messaging = value
         elif kind == "task":
             self.tasks[key] = value
+        elif kind == "number":
+            self.numbers[key] = value
         elif value.meaning == WaitingOn.US:
             self.required[key] = value.raw
         else:
@@ -124,9 +137,26 @@ class _Now:
             return WaitingOn.US
         if self.tasks and self.due():
             return WaitingOn.US
+        if troubled := self.troubled():
+            return min((waiting(status, self.direction) for _, status in troubled), key=_NEEDY.index)
         if self.messaging == "exception" and state_of(self.status) is State.PORTED:
             return WaitingOn.PROVIDER  # it escalates by itself
         return who
+
+    def troubled(self) -> tuple[tuple[str, Status], ...]:
+        """The open numbers that need us where the order's own word does not say so, in a fixed order. An order that
+        ended without moving needs nothing of its numbers."""
+        state = state_of(self.status)
+        by_itself = waiting(self.status, self.direction) in _NEEDY
+        if state in _ENDED_UNPORTED or (by_itself and self.status.raw is not None):
+            return ()
+        return tuple(
+            (key, status)
+            for key, status in sorted(self.numbers.items())
+            if status is not None
+            and state_of(status) not in TERMINAL
+            and waiting(status, self.direction) in _NEEDY
+        )
 
     def needs(self) -> tuple[str, ...]:
         """A draft with steps left is only a draft, and an ended order needs nothing more."""

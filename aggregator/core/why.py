@@ -1,8 +1,10 @@
 """Why an order waits, in words a porting coordinator can act on."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from aggregator.core.model import Direction, ReasonSaid, State, Status, Task, Vocabulary, WaitingOn
+from aggregator.core.states import state_of
 from aggregator.core.waiting import Waiting
 
 REASON_WORDS = {
@@ -60,8 +62,9 @@ def why(
     if state is not State.UNKNOWN and (waiting.needs or waiting.tasks):
         needed = ["needed: " + ", ".join(map(_plain, waiting.needs))] if waiting.needs else []
         refused = status.given if state is State.EXCEPTION else ()
-        return "; ".join((*map(task_words, waiting.tasks), *needed, *map(reason_words, refused)))
-    said = _said(direction, state, status)
+        parts = (*map(task_words, waiting.tasks), *needed, *map(reason_words, refused))
+        return "; ".join((*parts, *number_words(direction, waiting.numbers)))
+    said = "; ".join(number_words(direction, waiting.numbers)) or _said(direction, state, status)
     return said if unmet is None else f"{said}; {unmet_words(unmet)}"
 
 
@@ -73,6 +76,19 @@ def unmet_words(unmet: tuple[str, ...]) -> str:
     """
     few = (*unmet[:MOST_NAMED], *([f"{len(unmet) - MOST_NAMED} more"] if len(unmet) > MOST_NAMED else []))
     return "required documents are missing" + (f": {', '.join(few)}" if few else "")
+
+
+def number_words(direction: Direction, numbers: Sequence[tuple[str, Status]]) -> Iterator[str]:
+    """What single numbers wait for, those that wait for the same together, by name while they are few.
+
+    >>> list(number_words(Direction.PORT_IN, [("+61255500101", Status("Odd")), ("+61255500102", Status("Odd"))]))
+    ['+61255500101, +61255500102: status nobody knows: Odd']
+    """
+    together: dict[str, list[str]] = {}
+    for key, status in numbers:
+        together.setdefault(_said(direction, state_of(status), status), []).append(key)
+    for words, keys in sorted(together.items(), key=lambda one: one[1]):
+        yield f"{', '.join(keys) if len(keys) <= MOST_NAMED else f'{len(keys)} numbers'}: {words}"
 
 
 def _said(direction: Direction, state: State, status: Status) -> str:

@@ -18,8 +18,8 @@ judged as (
       and not exists (select 1 from quarantine q where q.ref = o.provider_order_id
         and q.account_id = o.account_id and q.resolved_at is null)) as covered_at,
     coalesce(o.is_open and o.stuck_at <= @ago(0), @no()) as is_stuck,
-    coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on = 'us'
-      and (o.is_open or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
+    coalesce(o.deleted_at is null and (o.state = 'unknown' or (o.waiting_on in ('us', 'unknown')
+      and (o.is_open or o.numbers_open > 0 or o.ended_at >= @ago(select keep_ended_s from settings)))), @no()) as needs_us
   from port_order o join account a on a.id = o.account_id
 )
 select
@@ -28,7 +28,8 @@ select
   o.mapping_basis, o.map_version, o.waiting_on, o.needs_us, o.why, o.waiting_since,
   case when not o.needs_us then null
     when o.deadline_presses and o.deadline_at <= @ago(-86400) then 1
-    when o.deadline_presses and o.deadline_at <= @ago(-259200) or o.state = 'exception' or o.state = 'unknown' then 2
+    when o.deadline_presses and o.deadline_at <= @ago(-259200) or o.state in ('exception', 'unknown')
+      or o.rollup_state in ('exception', 'unknown') then 2
     else 3 end as urgency,
   case when o.needs_us then 'waiting_for_us'
     when o.deleted_at is not null then 'closed'
@@ -72,7 +73,7 @@ select v.order_id, v.provider, v.account, v.direction, v.provider_order_id, v.su
 from port_order o join account a on a.id = o.account_id join v1_orders v on v.order_id = o.order_id
   left join port_number n on n.order_pk = o.id and n.number_key =
     (select min(m.number_key) from port_number m where m.order_pk = o.id and m.is_current)
-where (o.waiting_on = 'us' or o.state = 'unknown') and a.configured and v.needs_us;
+where (o.waiting_on in ('us', 'unknown') or o.state = 'unknown') and a.configured and v.needs_us;
 
 -- The orders that the provider keeps together, or that came out of one another, each with the key of its group.
 -- (An order that may have none is looked for through those that have a parent, which are few.)

@@ -75,6 +75,8 @@ ORDER = keep(
     free=["CustomerDescription"],
 )
 LINE = keep("Number", "PortType", "Status")
+BEGINNING = frozenset({"received", "queued"})
+"""The published statuses, with our provider both: what a request may be in from its making on."""
 HISTORY = keep(
     "FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo", "Created"
 )
@@ -134,8 +136,9 @@ def _said(item: Item, page: Page, options: Options, wanted: Mapping[str, str]) -
         return  # the filter was ignored; what was not asked for is left to the windows
     ref = OrderRef(Direction.PORT_IN, key(id), id)
     lines = entries(item, "PortingNumbers")
+    made_at = instant(item, "Created")
     numbers, unread = sift(lines, lambda line: (_number(line),), "Number", LINE, id)
-    history, lost = sift(lines, lambda line: _history(line, ref, page), "Number", LINE, id)
+    history, lost = sift(lines, lambda line: _history(line, ref, page, made_at), "Number", LINE, id)
     yield snapshot(
         page,
         ref,
@@ -176,7 +179,7 @@ def _number(line: Item) -> NumberSaid:
     return NumberSaid(get(line, "Number", str), status=Status(status) if status else NOT_TOLD)
 
 
-def _history(line: Item, ref: OrderRef, page: Page) -> Iterator[Fact | Skipped]:
+def _history(line: Item, ref: OrderRef, page: Page, made_at: datetime | None) -> Iterator[Fact | Skipped]:
     """`StatusHistory`: entries have no id, so their natural key names them; exact twins get an ordinal."""
     number = get(line, "Number", str)
     seen: dict[str, int] = {}
@@ -193,8 +196,29 @@ def _history(line: Item, ref: OrderRef, page: Page) -> Iterator[Fact | Skipped]:
         return (_entry(ref, number, at, page, f"{key}|{seen[key]}", fdx, carrier, document(said, HISTORY)),)
 
     facts, lost = sift(entries(line, "StatusHistory"), entry, "", HISTORY, f"{ref.id}/{number}/history")
-    yield from in_listed_order(facts)
+    facts = in_listed_order(facts)
+    yield from _begun(facts, number, made_at)
+    yield from facts
     yield from lost
+
+
+def _begun(history: tuple[Fact, ...], number: str, made_at: datetime | None) -> Iterator[Fact]:
+    """Where a number's history begins by leaving a status that requests begin in, it was in that one before: since
+    the request was made."""
+    first = min(history, key=lambda fact: (fact.as_of, fact.ordinal), default=None)
+    if first is None or first.announced is None or made_at is None or made_at > first.as_of:
+        return
+    word = first.announced.raw_from
+    if word is not None and word.casefold() in BEGINNING and word != first.announced.raw_to:
+        said = Partial((NumberSaid(number, status=Status(word)),))
+        yield Fact(
+            first.order,
+            Source.EVENT,
+            f"history/{first.order.id}|{number}|begun",
+            made_at,
+            first.read_at,
+            numbers=said,
+        )
 
 
 def _pair(entry: Item, name: str) -> tuple[str | None, str | None]:
