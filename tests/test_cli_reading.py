@@ -507,7 +507,7 @@ def test_number_tells_a_life_over_orders_and_providers(run: Run, config: Path) -
     )
     assert story[-1] == (
         f"  Sun 07 Jun 2026 03:00 UTC  [Cedar Lane Vets] Fone Dynamics: {NUMBER}: “Queued” → “Completed” = "
-        f"with provider → ported (not the usual order of steps); {NUMBER}: the carrier's status “1” → “2”"
+        f"with provider → ported; {NUMBER}: the carrier's status “1” → “2”"
     )
     assert "+61255500102" not in out
 

@@ -211,7 +211,7 @@ def test_why_gives_the_reason_with_the_providers_own_text() -> None:
     reasons = (ReasonSaid("PASSCODE_PIN_INVALID", "PIN is invalid"), ReasonSaid("NEVER_HEARD_OF", "call us"))
     told = Fact(event(1).order, Source.EVENT, "e", hour(1), hour(1), status=Status("exception", reasons))
     order = order_of(normalise(told, account("telnyx").words))
-    assert order.why == "PIN wrong (PIN is invalid); call us"
+    assert order.why == "call us; PIN wrong (PIN is invalid)"
     assert order.reasons == ("pin_invalid", "unknown")
 
 
