@@ -33,6 +33,7 @@ from aggregator.listeners import QUEUE, Connections, Server, share
 PATIENCE_S = 5.0  # how long an answer of the database is waited for
 FRESH_S = 1.0  # an answer is good for so long: many who ask cost no more than one
 RETRY_S = 10.0  # after an address could not be taken
+FAULT_S = 60.0  # between two lines about a fault of ours
 WAITING = max(1, share() // 4)  # so many may wait for one answer: there is always room for /healthz
 
 PAGE = {
@@ -175,15 +176,18 @@ def _answering(
     ask: Callable[[], bytes], headers: Mapping[str, str], instead: Callable[[str], Response] = _plain
 ) -> Callable[[Request], Awaitable[Response]]:
     """What answers with the words of the database, or with 503 and why there are none."""
-    question = Question(ask)
+    question, told_at = Question(ask), -FAULT_S
 
     async def answered(request: Request) -> Response:
+        nonlocal told_at
         try:
             return Response(await question.answer(), headers=headers)
         except AggregatorError as error:
             return instead(str(error))
         except Exception as error:
-            log.exception("http.failed", path=request.url.path)
+            if time.monotonic() - told_at >= FAULT_S:  # whoever asks decides how often it fails
+                told_at = time.monotonic()
+                log.exception("http.failed", path=request.url.path)
             return instead(f"internal error: {type(error).__name__}")
 
     return answered

@@ -224,8 +224,11 @@ def test_a_fault_of_ours_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> No
     def broken() -> None:
         raise RuntimeError("a secret stands here")
 
-    with answering(broken, lambda: b"") as ask:
-        assert ask("/readyz") == (503, "internal error: RuntimeError\n")
+    monkeypatch.setattr(health, "FRESH_S", 0.0)
+    with answering(broken, lambda: b"") as ask, capture_logs() as said:
+        for _ in range(30):
+            assert ask("/readyz") == (503, "internal error: RuntimeError\n")
+    assert [line["event"] for line in said] == ["http.failed"], "whoever asks does not fill the log"
 
 
 def test_many_who_ask_at_once_cost_one_answer() -> None:

@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,6 +19,8 @@ from structlog.testing import capture_logs
 from aggregator.core.account import Account, Auth
 from aggregator.core.due import is_due
 from aggregator.core.model import Page, Request
+from aggregator.daemon import LIMITS
+from aggregator.desk import THREADS
 from aggregator.errors import FetchError, HostSilent, Refused, Unanswered
 from aggregator.fetch import Fetcher
 from aggregator.hosts import PROBE_S, Host, Hosts, Place, Waiting, next_ones, place
@@ -264,3 +266,14 @@ def test_a_poll_that_waits_for_a_worker_does_not_hang(
     service.deaf()
     service.hears("WATCHDOG=1")
     assert service.end() == 0
+
+
+def test_however_many_polls_wait_for_the_database_the_daemon_reaches_it(database_url: str) -> None:
+    store = open_store(database_url)
+    with ExitStack() as stack:
+        for _ in range(LIMITS.workers + THREADS - 1):
+            stack.enter_context(store.engine.connect())
+        began = time.monotonic()
+        store.probe()
+        assert time.monotonic() - began < 5
+    store.close()

@@ -153,6 +153,7 @@ def take_in(account: str, event_id: str) -> int:
     if not feeds:
         raise ConfigError(f"{chosen.provider} has no events that can be asked for by id")
     with (
+        logs.polling(chosen.provider, account),
         setup.store(config) as store,
         held(store, account, setup.now) as lease,
         accounts.fetcher(config, chosen) as fetch,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from aggregator import accounts, publish
+from aggregator import accounts, logs, publish
 from aggregator.cancel import Answer, cancel
 from aggregator.cli import describing, output, setup, telling
 from aggregator.cli.app import BAD_NEWS, DENIED, OK, TRY_LATER, USAGE, say
@@ -123,6 +123,7 @@ def locked(order: Row, lock: timedelta, time_zone: str, now: datetime) -> str:
 def _ask(config: Config, chosen: AccountConfig, order: Row, ref: OrderRef, request: Request) -> int:
     account = accounts.account_of(chosen)
     with (
+        logs.polling(chosen.provider, chosen.name),
         setup.store(config) as store,
         held(store, chosen.name, setup.now) as lease,
         accounts.fetcher(config, chosen) as fetch,

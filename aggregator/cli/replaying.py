@@ -4,7 +4,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from aggregator import accounts, publish
+from aggregator import accounts, logs, publish
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, OK, TRY_LATER, say
 from aggregator.cli.bar import Bar, interruptible, shown
@@ -53,7 +53,7 @@ def _rebuilt(config: Config, stop: threading.Event) -> int:
 def _rebuild(chosen: AccountConfig, store: "Store", stop: threading.Event) -> "Replayed | None":
     """Replay one account, from where the last call stopped; None while another process holds it."""
     account = accounts.account_of(chosen)
-    with held(store, chosen.name, setup.now) as lease:
+    with logs.polling(chosen.provider, chosen.name), held(store, chosen.name, setup.now) as lease:
         if lease is None:
             return None
         with shown(chosen.name) as bar:

@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from aggregator import accounts, publish
+from aggregator import accounts, logs, publish
 from aggregator.backfill import backfill
 from aggregator.cli import setup
 from aggregator.cli.app import BAD_NEWS, DENIED, OK, TRY_LATER, say
@@ -25,6 +25,7 @@ def walk(name: str, since: datetime, until: datetime | None) -> int:
     setup.logging(config, quiet=True)
     account, stop = accounts.account_of(chosen), threading.Event()
     with (
+        logs.polling(chosen.provider, name),
         setup.store(config) as store,
         held(store, name, setup.now) as lease,
         accounts.fetcher(config, chosen) as fetch,

@@ -28,6 +28,9 @@ from aggregator.store import failures, postgres, sqlite
 WRITER_LOCK = 0x706F7274  # the advisory lock every writing transaction takes first ("port")
 _LOCK = text("select pg_advisory_xact_lock(:key), current_schema(), current_setting('search_path')")
 VALUES = ("22", "23", "54")  # SQLSTATE: bad data, a broken constraint, a value beyond the database's limits
+OVERFLOW = 20
+"""Connections beside the five that stay open: one for each poll that waits for its turn to write, and some for the
+daemon's own work, which must not wait behind them."""
 
 
 class Unstorable(StoreError):
@@ -58,6 +61,7 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
         address,
         connect_args=postgres.arguments(schema, read_only),
         pool_pre_ping=True,
+        max_overflow=OVERFLOW,
         isolation_level="READ COMMITTED",  # a writer that waited for its turn must see what the one before it did
         hide_parameters=True,  # else an error's traceback shows the values of a row
     )
@@ -67,7 +71,8 @@ def connect(url: str, schema: str = "porting", *, read_only: bool = False) -> En
 
 def _sqlite(path: str, read_only: bool) -> Engine:
     if not read_only:
-        return create_engine(URL.create(sqlite.NAME, database=path), hide_parameters=True)
+        url = URL.create(sqlite.NAME, database=path)
+        return create_engine(url, hide_parameters=True, max_overflow=OVERFLOW)
     # No connection outlives its question: one that idles would keep a writer from leaving WAL mode, and would go
     # on reading a file that has been replaced.
     uri = Path(path).absolute().as_uri()

@@ -213,7 +213,12 @@ class Life:
             stack.enter_context(virtual(lambda: self.time, self.host.alive))
             stack.enter_context(patch.object(daemons, "accounts", accounts))
             structlog.configure(
-                processors=[structlog.processors.format_exc_info, self.log], cache_logger_on_first_use=False
+                processors=[
+                    structlog.contextvars.merge_contextvars,
+                    structlog.processors.format_exc_info,
+                    self.log,
+                ],
+                cache_logger_on_first_use=False,
             )
             stack.callback(lambda: structlog.configure(**before))
             yield
