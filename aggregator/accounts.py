@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,10 @@ def way_out(config: Config) -> tuple[str | None, str | None]:
     return proxy_url(config, os.environ), ca_file
 
 
+def _no_user(provider: str, error: str) -> str:
+    raise ConfigError(f"provider {provider}: auth_user failed ({error})")
+
+
 def fetcher(
     config: Config, account: AccountConfig, tries: int = 4, clock: Callable[[], datetime] | None = None
 ) -> "Fetcher":
@@ -55,12 +60,16 @@ def fetcher(
     from aggregator.fetch import Fetcher, present
 
     proxy, ca_file = way_out(config)
-    user = account.adapter.auth_user
+    key, user = partial(key_of, config, account), None
+    try:
+        user = account.adapter.auth_user and account.adapter.auth_user(account.options)
+    except Exception as error:  # the adapter's; said by this account's polls, and costs no other
+        key = partial(_no_user, account.provider, type(error).__name__)
     return Fetcher(
         account.base_url,
         account.adapter.auth,
-        user(account.options) if user else None,
-        lambda: key_of(config, account),
+        user,
+        key,
         min_interval_s=account.min_interval_s,
         header=account.adapter.auth_header,
         refusal=account.adapter.refusal,

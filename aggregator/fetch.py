@@ -377,7 +377,7 @@ class Fetcher:
             return "", ""
         try:
             return self._refusal(reply)
-        except Exception:  # an adapter that breaks on it does not know the envelope
+        except (Exception, SystemExit):  # an adapter that breaks on it does not know the envelope
             return None
 
     def _pause(self, state: tenacity.RetryCallState) -> float:

@@ -16,9 +16,11 @@ from weakref import WeakSet
 
 from aggregator import paging
 from aggregator.core.account import Account, FeedDefaults, FeedKind
+from aggregator.core.asked import requested
 from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Want
 from aggregator.core.received import received
-from aggregator.errors import AdapterFailed, ProviderError, Refused, TooLarge
+from aggregator.core.typed import mistyped
+from aggregator.errors import AdapterFailed, ProviderError, Refused, Stopped, TooLarge
 
 MAX_PAGES = 500
 BUDGET = timedelta(minutes=10)
@@ -183,7 +185,7 @@ def _page(account: Account, request: Request, fetch: Fetch) -> First:
     try:
         page = fetch(request)
     except Refused as refusal:
-        milder = account.adapter.milder and account.adapter.milder(request)
+        milder = _milder(account, request)
         if refusal.status != 400 or not milder:
             raise
         page = fetch(milder)
@@ -191,31 +193,73 @@ def _page(account: Account, request: Request, fetch: Fetch) -> First:
 
 
 def _plan(account: Account, ask: Ask) -> tuple[Request, ...]:
-    with _ours(type(ask).__name__):
-        return account.adapter.plan(ask, account.options)
+    plan = account.adapter.plan
+    with _ours(type(ask).__name__, plan):
+        requests = plan(ask, account.options)
+        if (wrong := next(requested(requests), None)) is not None:
+            raise Misread(wrong)
+        return tuple(requests)
+
+
+def _milder(account: Account, request: Request) -> Request | None:
+    if (milder := account.adapter.milder) is None:
+        return None
+    with _ours(request.path, milder):
+        if (wrong := mistyped(found := milder(request), Request | None)) is not None:  # type: ignore[arg-type]
+            raise Misread(wrong)
+        return found
 
 
 def read(account: Account, page: Page) -> Reading:
     """What a page says, as the account's adapter reads it and as it is taken in."""
-    with _ours(page.request.path):
+    read = account.adapter.read
+    with _ours(page.request.path, read):
         try:
-            return received(account.adapter.read(page, account.options), page, account.words)
+            reading = read(page, account.options)
         except TooLarge as error:
             error.at = page.at
             raise
+        if (wrong := mistyped(reading, Reading)) is not None:
+            raise Misread(wrong)
+        return received(reading, page, account.words)
+
+
+class Misread(ValueError):
+    """An adapter gave what is not of the type that it promises."""
 
 
 @contextmanager
-def _ours(where: str) -> Iterator[None]:
-    """An adapter that breaks costs its own sweep, never the polls of other accounts."""
+def _ours(where: str, called: Callable[..., object]) -> Iterator[None]:
+    """An adapter that breaks costs its own sweep, never the polls of other accounts; named by its own file and line.
+    Whatever it raises: only an interrupt of the main thread is the operator's."""
     try:
         yield
-    except ProviderError:
+    except (ProviderError, Stopped):
         raise
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        line = f"{PurePath(place.filename).name}:{place.lineno}"
+    except Misread as error:
+        code = getattr(called, "__code__", None)
+        line = f"{_file(code.co_filename)}:{code.co_firstlineno}" if code else repr(called)
+        raise AdapterFailed(f"{where}: the adapter failed ({error}, at {line})") from None
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        line = _place(error, called)
         raise AdapterFailed(f"{where}: the adapter failed ({type(error).__name__} at {line})") from None
+
+
+def _place(error: BaseException, called: Callable[..., object]) -> str:
+    """The last line of the adapter's own code that led to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    code = getattr(called, "__code__", None)
+    folder = PurePath(code.co_filename).parent if code else None
+    own = [frame for frame in frames if folder in PurePath(frame.filename).parents]
+    last = (own or frames)[-1]
+    return f"{_file(last.filename)}:{last.lineno}"
+
+
+def _file(name: str) -> str:
+    path = PurePath(name)
+    return "/".join(path.parts[-2:]) if path.name == "__init__.py" else path.name
 
 
 class _Chain:

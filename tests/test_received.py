@@ -1,7 +1,10 @@
 """What is kept of any provider's words, whatever its adapter does: secrets masked, no id that is none, no byte lost."""
 
 import json
+import re
 import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +12,28 @@ from typing import Any
 
 import pytest
 from confided import cells
+from foreign import ADAPTER, answer, polled
 from foreign import account as foreign_account
-from foreign import answer, polled
-from made import account, page
+from made import NOW, account, page
+from recordings import Recording, recordings
 
-from aggregator.errors import PageChanged
+from aggregator.adapter import (
+    Dates,
+    Direction,
+    Moment,
+    Options,
+    OrderRef,
+    Page,
+    Reading,
+    Request,
+    Status,
+    Whole,
+    document,
+    keep,
+    snapshot,
+)
+from aggregator.core.typed import mistyped
+from aggregator.errors import AdapterFailed, PageChanged
 from aggregator.sweep import read
 
 SECRET = "PIN 4321 is invalid, account no. 998-1 too"
@@ -134,3 +154,89 @@ def test_one_byte_that_does_not_belong_there_costs_no_page(raw: bytes, name: str
 def test_what_is_no_json_then_is_still_refused(body: bytes) -> None:
     with pytest.raises(PageChanged):
         read(foreign_account(), replace(answer({}), body=body))
+
+
+# --- types ----------------------------------------------------------------------------------------------
+
+
+def told(**said: Any) -> Callable[[Page, Options], Reading]:
+    """A `read` that gives one fact, with these fields."""
+
+    def read(page: Page, options: Options) -> Reading:
+        fact = snapshot(page, OrderRef(Direction.PORT_IN, "P-1"), status=Status("new"))
+        return Reading((replace(fact, **said),), done=True)
+
+    return read
+
+
+def ends(page: Page, options: Options) -> Reading:
+    raise SystemExit(3)
+
+
+def interrupts(page: Page, options: Options) -> Reading:
+    raise KeyboardInterrupt
+
+
+def stumbles(page: Page, options: Options) -> Reading:
+    return Reading(facts=(document({"a": object()}, keep("a")),))  # type: ignore[arg-type]
+
+
+NAIVE = NOW.replace(tzinfo=None)
+MISREAD: dict[str, tuple[Any, str]] = {
+    "nothing": (lambda page, options: None, "not a Reading but None, at test_received.py:"),
+    "a list": (lambda page, options: Reading([]), "facts: not a tuple but list"),  # type: ignore[arg-type]
+    "a text": (lambda page, options: Reading(("x",)), "facts[0]: not a Fact but str"),  # type: ignore[arg-type]
+    "a naive time": (told(as_of=NAIVE), "facts[0].as_of: a time without a zone"),
+    "a date": (told(dates=Dates(confirmed=NAIVE.date())), "facts[0].dates.confirmed: not a Moment"),  # type: ignore[arg-type]
+    "a day with hours": (told(dates=Dates(confirmed=Moment(NOW))), "confirmed.on: not a date but datetime"),
+    "no time": (told(as_of=None), "facts[0].as_of: not a datetime but None"),
+    "a word": (told(status="new"), "facts[0].status: not a Status but str"),
+    "a number": (told(numbers=Whole(("+13035550123",))), "facts[0].numbers.numbers[0]: not a NumberSaid"),  # type: ignore[arg-type]
+    "an order": (told(order="P-1"), "facts[0].order: not a OrderRef but str"),
+    "a direction": (told(order=OrderRef("port_in", "P-1")), "order.direction: not a Direction but str"),  # type: ignore[arg-type]
+    "an id": (told(order=OrderRef(Direction.PORT_IN, 5)), "facts[0].order.id: not a str but int"),  # type: ignore[arg-type]
+    "an end": (ends, "SystemExit at test_received.py:"),
+    "an error of the kit": (stumbles, "TypeError at test_received.py:"),
+}
+
+
+@pytest.mark.parametrize("name", MISREAD)
+def test_what_an_adapter_gives_wrongly_is_its_feeds_recorded_failure(name: str, tmp_path: Path) -> None:
+    wrong, said = MISREAD[name]
+    with polled(tmp_path, {"Ports": []}, adapter=replace(ADAPTER, read=wrong)) as left:
+        assert [outcome.outcome for outcome in left.outcomes] == ["adapter_failed"]
+        ((outcome, error),) = left.rows("select last_outcome, last_error from v1_feeds")
+    assert outcome == "adapter_failed"
+    assert said in error and re.search(r"at test_received\.py:\d+\)$", error)
+
+
+def test_an_interrupt_that_no_signal_made_costs_its_poll_alone(tmp_path: Path) -> None:
+    own = replace(foreign_account(), adapter=replace(ADAPTER, read=interrupts))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(AdapterFailed, match="KeyboardInterrupt at test_received"),
+    ):
+        pool.submit(read, own, answer({})).result()
+    with pytest.raises(KeyboardInterrupt):
+        read(own, answer({}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (lambda ask, options: Request("/ports"), "not a tuple of requests but Request"),
+        (lambda ask, options: (), "no request"),
+        (lambda ask, options: (Request("https://elsewhere.example.com/"),), "not a path below the base URL"),
+        (lambda ask, options: None, "not a tuple of requests but None"),
+        (lambda ask, options: int("x"), "ValueError at test_received.py:"),
+    ],
+)
+def test_a_plan_that_asks_for_nothing_we_can_send_is_named(plan: Any, said: str, tmp_path: Path) -> None:
+    with polled(tmp_path, {"Ports": []}, adapter=replace(ADAPTER, plan=plan)) as left:
+        ((outcome, error),) = left.rows("select last_outcome, last_error from v1_feeds")
+    assert outcome == "adapter_failed" and said in error and "test_received.py:" in error
+
+
+@pytest.mark.parametrize("recording", recordings(), ids=str)
+def test_what_our_own_adapters_read_is_of_its_types(recording: Recording) -> None:
+    assert mistyped(recording.read(), Reading) is None

@@ -115,6 +115,8 @@ def _fact(fact: Fact, words: Words) -> Fact:
         said["messaging"] = _word(fact.messaging, Vocabulary.MESSAGING, words)
     if fact.activation is not None:
         said["activation"] = _word(fact.activation, Vocabulary.ACTIVATION, words)
+    if fact.missing:
+        said["missing"] = tuple(map(masked, fact.missing))
     if fact.steps:
         said["steps"] = tuple(map(masked, fact.steps))
     if fact.task is not None:
