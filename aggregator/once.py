@@ -136,6 +136,8 @@ def _first_trouble(outcomes: tuple[Outcome, ...]) -> str:
     """The first feed that is not complete, what is wrong, and how many more there are."""
     broken = [outcome for outcome in outcomes if not outcome.complete or outcome.error]
     said = f"{broken[0].feed}: {broken[0].error or broken[0].outcome + ', try later'}"
+    if left := sum(outcome.left for outcome in outcomes):
+        said += f"; {left} single questions are left for later polls"
     return said + (f" (and {len(broken) - 1} more)" if len(broken) > 1 else "")
 
 

@@ -52,6 +52,8 @@ class Outcome:
     recorded: Recorded = Recorded()
     error: ProviderError | None = None
     drift: int = 0
+    #: How many questions are left for later polls.
+    left: int = 0
 
 
 def word(error: ProviderError | None) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from aggregator.poll import Polling
 
 ROUNDS = 3  # of lists and single questions in one poll
+QUESTIONS = 300  # in one poll; what is left stays wanted
+RANK = {Part.ORDER: 0, Part.NUMBERS: 1, Part.EVENT: 3}  # a payload tells least of how an order stands
 FAILURES = 3  # in a row: then the provider is down, and what is wanted is left for the next poll
 
 
@@ -28,6 +30,7 @@ class Asking:
         self.poll = poll
         self.account, self.store, self.held = poll.account, poll.store, poll.held
         self.fetch, self.clock = poll.fetch, poll.clock
+        self.questions = QUESTIONS
 
     def again(self, polled: Iterable[str]) -> Iterator[Outcome]:
         """Ask for what is wanted: by a listing where that is shorter, or where only a whole list can tell, else
@@ -50,6 +53,8 @@ class Asking:
                 pending = self.store.wants(self.held, self.clock())
             if pending:
                 yield self._ask_for(pending)
+            if not self.questions:
+                return
 
     def _to_list(self, feed: Feed, listed: Set[str], pending: Sequence[Want], owed: Set[Direction]) -> bool:
         """Whether a whole list answers what is open, sooner than its schedule or than single questions."""
@@ -68,10 +73,12 @@ class Asking:
         return self.poll.mark(feed.name).failures > 0 if polled is None else not polled.complete
 
     def _ask_for(self, pending: Sequence[Want]) -> Outcome:
-        """Ask one by one, as long as the provider answers and time is left; the rest stays wanted."""
-        done, failed, in_a_row = Recorded(), None, 0
+        """Ask one by one, orders first, as long as the provider answers, and time and questions are left; the rest
+        stays wanted, and is counted."""
+        done, failed, in_a_row, asked = Recorded(), None, 0, 0
         began = self.clock()
-        for want in pending:
+        for want in sorted(pending, key=lambda want: RANK.get(want.part, 2))[: self.questions]:
+            asked += 1
             try:
                 found = sweep(self.account, _ask(want), self.fetch)
                 done += self._answer(want, found)
@@ -93,7 +100,10 @@ class Asking:
                 break
         if isinstance(failed, RateLimited):
             self._hold_off(failed.until)
-        return Outcome("wanted", word(failed), failed is None, done, failed)
+        self.questions -= asked
+        left = len(pending) - asked
+        outcome = "more wanted" if left and failed is None else word(failed)
+        return Outcome("wanted", outcome, failed is None, done, failed, left=left)
 
     def _answer(self, want: Want, found: Sweep) -> Recorded:
         """Record what came for a want. An event whose payload is still owed is a want that the store keeps;

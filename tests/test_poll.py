@@ -19,6 +19,7 @@ from aggregator import slices as slicing
 from aggregator import sweep as sweeping
 from aggregator import wants
 from aggregator.core.account import Account, Options
+from aggregator.core.findings import Findings
 from aggregator.core.model import Direction, OrderRef, Page, Part, Reading, Request, Want
 from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused
 
@@ -356,6 +357,30 @@ def test_an_answer_that_never_comes_is_not_waited_for_three_times_over(telnyx: S
     assert not outcomes["wanted"].complete
     singles = [path for path in telnyx.wire.paths() if path.count("/") == 2 and not path.endswith("/events")]
     assert len(singles) == wants.FAILURES
+
+
+def test_so_many_questions_and_no_more_are_asked_in_one_poll_orders_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wants, "QUESTIONS", 7)
+    world = calm(12)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        here.poll()
+        held = here.hold()
+        owed = [
+            Want(Part.EVENT, f"payload-{number:02}", feed="porting_events", since=here.wire.clock())
+            for number in range(20)
+        ]
+        known = sorted(world.orders)[:3]
+        asked = [Want(Part.ORDER, id, Direction.PORT_IN, since=here.wire.clock()) for id in known]
+        findings = Findings("porting_events", here.wire.clock(), wants=(*owed, *asked))
+        here.store.record(here.account, held, findings)
+        here.wire.paths()
+        outcome = here.poll("portouts")["wanted"]
+        paths = [path for path in here.wire.paths() if path != "/portouts"]
+        assert paths[:3] == [f"/porting_orders/{id}" for id in known] and len(paths) == 7
+        assert (outcome.outcome, outcome.complete, outcome.left) == ("more wanted", True, 16)
+        assert {wanted for (wanted,) in here.rows("select wanted from v1_feeds")} == {16}
 
 
 def test_a_long_line_of_wants_is_left_for_the_next_poll_when_the_time_is_up(telnyx: Setting) -> None:

@@ -67,7 +67,7 @@ VIEWS = {
     "v1_timeline": "entry_id order_id number_key sort_at occurred_at observed_at what detail source",
     "v1_accounts": "account provider label configured region time_zone paused_reason",
     "v1_feeds": "account provider feed cursor_at last_attempt_at last_complete_at last_new_at last_outcome last_error "
-    "failing_since consecutive_failures not_before next_due_at stale longest_quiet_s is_quiet",
+    "failing_since consecutive_failures not_before next_due_at stale longest_quiet_s is_quiet wanted",
     "v1_unknown_words": "provider account vocabulary word example first_seen_at last_seen_at orders",
     "v1_quarantine": "quarantine_id account provider feed ref error first_seen_at last_seen_at count resolved_at",
     "v1_feed_identity": "feed_id floor newest_seq",
@@ -109,6 +109,7 @@ INTEGERS = [
     "numbers",
     "count",
     "longest_quiet_s",
+    "wanted",
     "floor",
     "newest_seq",
 ]

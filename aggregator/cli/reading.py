@@ -135,7 +135,7 @@ def feeds(asked: Filters) -> int:
 
     Example: [bold]porting-aggregator feeds || echo 'not polling'[/]
     """
-    columns = "account feed last_complete_at last_outcome consecutive_failures last_error next_due_at stale is_quiet"
+    columns = "account feed last_complete_at last_outcome consecutive_failures last_error next_due_at stale is_quiet wanted"
     rows, config = _all(asked, "feeds", columns, "no feed has been polled yet")
     from aggregator.cli import setup
     from aggregator.cli.silence import silences

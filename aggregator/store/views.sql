@@ -187,7 +187,8 @@ select a.name as account, a.provider, f.feed, f.cursor_at, f.last_attempt_at, f.
   coalesce(a.configured and f.enabled and f.known_since < @ago(1209600)
     and f.last_complete_at >= @ago(f.stale_after_s)
     and f.last_new_at < @ago(case when f.longest_quiet_s > 28800 then 3 * f.longest_quiet_s
-      when f.longest_quiet_s is not null then 86400 end), @no()) as is_quiet
+      when f.longest_quiet_s is not null then 86400 end), @no()) as is_quiet,
+  (select count(*) from wanted w where w.account_id = f.account_id) as wanted
 from feed f join account a on a.id = f.account_id;
 
 create view v1_unknown_words as
