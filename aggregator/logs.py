@@ -26,14 +26,16 @@ _CREDENTIAL = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 _NAMED = re.compile(
     r"""((?:password|passcode|secret|token|key|pin)(?:=|["']:\s?)["']?)[^\s,;&"']+""", re.IGNORECASE
 )
-_USER_INFO = re.compile(r"(\w+://)[^/\s]*@")
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# Each begins where a word begins, so that a long one is looked at once.
+_USER_INFO = re.compile(r"(?<!\w)(\w+://)[^/\s]*@")
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _KEPT = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?)?|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
 _SPACED = r"(?:\+\d{1,3}[ -]?)?(?:\(\d{1,4}\)[ -]?|\b\d{1,4}[ -])\d{3,4}[ -]?\d{3,4}\b"  # 02 5550 0199, (303) 555-0123
 _DIGITS = re.compile(rf"({_KEPT})|\+?\d{{7,}}|{_SPACED}", re.IGNORECASE)
 _ROW = re.compile(r"^(DETAIL|CONTEXT): .*", re.MULTILINE)  # here Postgres repeats a row that it refuses
 _NAMES = random.SystemRandom()
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+LONGEST, LINES = 2_000, 300  # characters of a text, or of a line of a traceback; the last lines of one
 _COUNT, _LONG = 1_000, 10**9  # below, an integer is no PIN; from there on it may be a telephone number
 
 
@@ -99,7 +101,7 @@ def redactor(secrets: Collection[str] = ()) -> Redactor:
     def clean(value: Any, key: str, known: list[str]) -> Any:
         if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < _COUNT):
             return value
-        if key != "account" and _SECRET_KEY.search(key):
+        if key != "account" and _SECRET_KEY.search(key[:LONGEST]):
             return HIDDEN
         if isinstance(value, int) and abs(value) < _LONG:
             return value
@@ -109,8 +111,10 @@ def redactor(secrets: Collection[str] = ()) -> Redactor:
             return {_text(str(name), known): clean(inner, str(name), known) for name, inner in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [clean(inner, "", known) for inner in value]
-        text = _text(str(value), known)
-        return text if key in ("exception", "stack") else text.replace("\n", " ")
+        if key in ("exception", "stack"):
+            lines = str(value).split("\n")[-LINES:]
+            return "\n".join(_text(line, known) for line in lines)
+        return _text(str(value), known).replace("\n", " ")
 
     def redact(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         known = sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True)
@@ -122,6 +126,8 @@ def redactor(secrets: Collection[str] = ()) -> Redactor:
 def _text(value: str, known: list[str]) -> str:
     for secret in known:
         value = value.replace(secret, HIDDEN)
+    if len(value) > LONGEST:  # no pattern ever sees more; what is left of a number at the cut goes too
+        value = value[:LONGEST].rstrip("0123456789+-() ") + "…"
     value = _CONTROL.sub("", value)
     value = _ROW.sub(rf"\1: {HIDDEN}", value)
     value = _CREDENTIAL.sub(rf"\1 {HIDDEN}", value)
