@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from made import account, event, hour, look
 
 from aggregator.core.clocks import clocks
+from aggregator.core.findings import Findings
 from aggregator.core.fold import fold
-from aggregator.core.model import Dates, Direction, Fact, NumberSaid, Partial
+from aggregator.core.model import Announced, Dates, Direction, Fact, NumberSaid, OrderRef, Partial
 from aggregator.core.reading import in_listed_order
 from aggregator.store import open_store
 from aggregator.store.queries import Reader
@@ -346,3 +347,42 @@ def test_the_history_of_a_number_stands_in_its_own_order(filler: Filler) -> None
         filler.fone(number, "06-02 02:00", "Queued", ("+61255500101", "Completed", lines))
     rows = Reader(filler.store.engine).query("select state from v1_numbers order by order_id", {})
     assert [row["state"] for row in rows] == ["ported", "ported"]
+
+
+@pytest.mark.parametrize("micros", [0, 1, 456, 999])
+@pytest.mark.parametrize("read_after_s", [30, 600])
+def test_the_announced_moment_counts_however_the_two_come_into_the_database(
+    filler: Filler, micros: int, read_after_s: int
+) -> None:
+    """In one poll, the event first, the document first; read at once, or long after."""
+    at_event = at("06-04 08:00") + timedelta(milliseconds=7, microseconds=micros)
+    updated = at("06-04 08:00") + timedelta(milliseconds=7)
+    read = at_event + timedelta(seconds=read_after_s)
+    for name in ("one", "event", "look"):
+        id = f"{name}-000000-0000-4000-8000-000000000000"
+        told = replace(
+            event(0, "foc-date-confirmed", source_id=f"e/{name}"),
+            order=OrderRef(Direction.PORT_IN, id),
+            as_of=at_event,
+            read_at=read,
+            announced=Announced("porting_events", f"e/{name}", "porting_order.status_changed", "{}"),
+        )
+        seen = replace(
+            document(updated, "foc-date-confirmed", read=0),
+            order=told.order,
+            source_id=f"l/{name}",
+            read_at=read + timedelta(seconds=1),
+            looked_at=read + timedelta(seconds=1),
+            document="{}",
+        )
+        slices: dict[str, list[tuple[Fact, ...]]] = {
+            "one": [(told, seen)],
+            "event": [(told,), (seen,)],
+            "look": [(seen,), (told,)],
+        }
+        for facts in slices[name]:
+            filler.record("telnyx", Findings("porting_events", read, facts))
+    columns = "first_scheduled_at, state_since, waiting_since"
+    stand = Reader(filler.store.engine).query(f"select {columns} from v1_orders", {})
+    moment = f"{at_event:%Y-%m-%dT%H:%M:%S.%fZ}"
+    assert [tuple(row.values()) for row in stand] == [(moment,) * 3] * 3
