@@ -14,7 +14,9 @@ from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.errors import (
     AccessDenied,
     AdapterFailed,
+    AggregatorError,
     ConfigError,
+    FetchError,
     PollFailed,
     RateLimited,
     Refused,
@@ -22,12 +24,14 @@ from aggregator.errors import (
 )
 from aggregator.poll import poll_account
 from aggregator.slices import Outcome
-from aggregator.sweep import Fetch
+from aggregator.sweep import Fetch, Sweep, sweep
 
 if TYPE_CHECKING:
     from aggregator.store.store import Lease, Store
 
 RENEW_S = 5.0
+TROUBLED = (AccessDenied, RateLimited, FetchError)
+"""After these nothing is asked that can wait."""
 Clock = Callable[[], datetime]
 Hold = Callable[[str], AbstractContextManager["Lease | None"]]
 
@@ -78,12 +82,28 @@ def poll_once(
             return Polled(account.name, Verdict.LATER, trouble="held by another process")
         try:
             outcomes = poll_account(account, feeds, store, lease, fetch, clock)
+            if not any(isinstance(outcome.error, TROUBLED) for outcome in outcomes):
+                _describe(account, store, lease, fetch, clock())
         except ConfigError as error:  # the key, which is read when it is needed
             _without_key(account, feeds, store, lease, clock(), str(error))
             return Polled(account.name, Verdict.CONFIG, trouble=str(error))
         if paused is not None and outcomes and not any(outcome.error for outcome in outcomes):
             store.unpause(account.name)
         return _judged(account, store, lease, outcomes, clock)
+
+
+def _describe(account: Account, store: "Store", lease: "Lease", fetch: Fetch, now: datetime) -> None:
+    """Once a day, and after everything else: ask what the provider's reasons mean, where it says so. Nothing
+    depends on the answer: where it cannot be read, what is known stays, and it is asked for in an hour again."""
+    ask = account.adapter.describe
+    if ask is not None and store.texts_due(lease, now):
+        try:
+            found = sweep(account, ask, fetch)
+        except AggregatorError:  # of the key or a stop: for whoever polls
+            raise
+        except Exception:
+            found = Sweep(incomplete="failed")
+        store.take_texts(account, lease, found.texts or None if found.complete else None, now)
 
 
 def _without_key(

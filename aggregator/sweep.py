@@ -64,6 +64,7 @@ class Sweep:
     began_at: datetime | None = None
     at: datetime | None = None
     doubt: str | None = None
+    texts: dict[str, str] = field(default_factory=dict)
 
     def add(self, page: Page, reading: Reading) -> bool:
         """Take one page in; returns whether it brought anything fresh."""
@@ -71,6 +72,7 @@ class Sweep:
         self.facts.extend(reading.facts)
         self.wants.extend(reading.wants)
         self.skipped.extend(reading.skipped)
+        self.texts.update(reading.texts)
         self.repeated |= again > 0
         self.seen |= reading.ids
         self.came += reading.items - again

@@ -122,6 +122,7 @@ class Adapter:
     auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
     check: Ask | None = None
+    describe: Ask | None = None
     cancel: Cancelling | None = None
     clocks: tuple[Clock, ...] = ()
     usual: Mapping[tuple[Direction, State], Usual] = field(default_factory=dict)
@@ -130,7 +131,8 @@ class Adapter:
     #: How a page of a list is made smaller, where the provider's lists have a page size.
     paging: Paging | None = None
     """`milder`: what to ask in place of a request that was refused. `check`: one cheap ask that shows whether
-    the credential is good. `clocks`: what the provider does by itself, and when. `usual`: how
+    the credential is good. `describe`: one that brings what its reasons mean (`Reading.texts`), for those that
+    it gives without a text; asked once a day. `clocks`: what the provider does by itself, and when. `usual`: how
     long its orders stay in a state before they are stuck. `cancel`: how to ask for a cancellation, where the
     provider has a call for it. `refusal`: the code and title of a refusal in the provider's own error envelope, None for a
     reply without it, which is some wall's before the provider; `limited_by`: codes that mean "too many requests"."""
@@ -163,6 +165,13 @@ class Words:
     reasons: Mapping[str, Reason]
     region: str
     version: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """`texts`: what the provider says that its reasons mean, by their codes, for those it gives without a text."""
+
+    @property
+    def in_memory(self) -> tuple[str, frozenset[tuple[str, str]]]:
+        """What differs whenever the same facts may stand for something else."""
+        return self.version, frozenset(self.texts.items())
 
 
 @dataclass(frozen=True, slots=True)

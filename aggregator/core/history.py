@@ -229,5 +229,5 @@ def _held(number_key: str, trail: Trail[Status]) -> Iterator[Held]:
         for key, reason in given.items():
             since = standing[key].since if key in standing else at[0]
             who = reason.meaning.waiting_on if reason.meaning else WaitingOn.US
-            standing[key] = Held(number_key, *key, reason.text, who, since, None)
+            standing[key] = Held(number_key, *key, reason.text or reason.described, who, since, None)
     yield from standing.values()

@@ -244,11 +244,13 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class ReasonSaid:
-    """A reason as the provider wrote it; `meaning` is filled by `normalise`."""
+    """A reason as the provider wrote it; `meaning` is filled by `normalise`, and so is, where it gave no text,
+    what it says elsewhere that such a reason means (`described`)."""
 
     code: str
     text: str | None = None
     meaning: Reason | None = None
+    described: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,7 +503,8 @@ class Reading:
     brought, `items` how many lines it had, `total` how many the provider says there are.
 
     `done`: the provider says that the list is over. `last`: a way of paging ended here, which alone does not
-    prove that nothing is left. `more`: the page itself shows that its list has further pages.
+    prove that nothing is left. `more`: the page itself shows that its list has further pages. `texts`: what the
+    provider says that codes of its reasons mean, each with its code.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -513,6 +516,7 @@ class Reading:
     done: bool = False
     last: bool = False
     more: bool = False
+    texts: tuple[tuple[str, str], ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 

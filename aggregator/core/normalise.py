@@ -130,7 +130,11 @@ def meant(status: Status, vocabulary: Vocabulary, words: Words) -> Status:
     if reasons is not NOT_TOLD:
         given = {(said.code, said.text or ""): said for said in reasons}
         reasons = tuple(
-            ReasonSaid(said.code, said.text, reason(said.code, words)) for _, said in sorted(given.items())
+            ReasonSaid(
+                *(said.code, said.text, reason(said.code, words)),
+                None if said.text else words.texts.get(said.code),
+            )
+            for _, said in sorted(given.items())
         )
     return Status(status.raw, reasons, meaning(status.raw, vocabulary, words))
 

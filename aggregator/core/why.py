@@ -133,5 +133,5 @@ def reason_words(reason: ReasonSaid) -> str:
     'SOMETHING_NEW'
     """
     ours = REASON_WORDS.get(reason.meaning.code) if reason.meaning else None
-    theirs = reason.text or reason.code
+    theirs = reason.text or reason.described or reason.code
     return f"{ours} ({theirs})" if ours else theirs

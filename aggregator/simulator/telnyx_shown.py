@@ -47,6 +47,7 @@ def _event(event: Event, empty: str | None) -> dict[str, Any]:
 def porting_order(order: Order, embed: bool) -> dict[str, Any]:
     """A porting order; at most its first fifty numbers are in it."""
     said = order.said
+    met = said["requirements"] == "approved" and not _lacking(said)
     shown: dict[str, Any] = {
         "id": order.id,
         "activation_settings": {
@@ -91,12 +92,12 @@ def porting_order(order: Order, embed: bool) -> dict[str, Any]:
         "requirements": [
             {
                 "field_type": "document",
-                "field_value": "9787fb5f-cbe5-4de4-b765-3303774ee9fe",
+                "field_value": "9787fb5f-cbe5-4de4-b765-3303774ee9fe" if met else None,
                 "record_type": "porting_requirement",
                 "requirement_type_id": "59b0762a-b274-4f76-ac32-4d5cf0272e66",
             }
         ],
-        "requirements_met": said["requirements"] == "approved" and not _lacking(said),
+        "requirements_met": met,
         "status": {"details": said["details"], "value": said["status"]},
         "support_key": said["support_key"],
         "updated_at": seconds(order.updated_at),

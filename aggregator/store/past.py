@@ -22,11 +22,13 @@ from aggregator.core.past import judged
 from aggregator.core.standing import NUMBER_FIELDS, Held, Number, Standing
 from aggregator.errors import ConfigError
 from aggregator.store import engine as engines
+from aggregator.store.accounts import id_of
 from aggregator.store.facts import decoded
 from aggregator.store.queries import PORTION, Reader, plain
 from aggregator.store.rows import ref_of
 from aggregator.store.statements import several, table_of
 from aggregator.store.tables import ChangeRow, FactRow, OrderRow
+from aggregator.store.texts import described
 
 View = dict[str, Any]
 FORBIDDEN = "42501"  # SQLSTATE: insufficient privilege
@@ -58,7 +60,7 @@ class Past:
         self, reader: Reader, accounts: Mapping[str, Account], at: datetime, keep_ended: timedelta
     ) -> None:
         self.reader = reader
-        self.accounts = accounts
+        self.accounts = dict(accounts)
         self.at = at.astimezone(UTC)
         self.keep_ended = keep_ended
         self.unanswered: list[str] = []
@@ -72,6 +74,7 @@ class Past:
 
     def _portion(self, rows: Mapping[str, View]) -> Iterator[Then]:
         with _readable(), self.reader.engine.connect() as connection:
+            self._describe(connection, {row["account"] for row in rows.values()})
             facts = self._facts(connection, rows)
             changed = self._changed(connection, rows)
         for name, row in rows.items():
@@ -79,6 +82,13 @@ class Past:
                 standing = fold(None, facts[name])
                 order = self._order(row, standing, facts[name], changed.get(name))
                 yield Then(order, standing, _owed(facts[name]))
+
+    def _describe(self, connection: Connection, accounts: Iterable[str]) -> None:
+        """Read reasons with what the providers say today that they mean."""
+        for name in self.accounts.keys() & set(accounts):
+            account_id = id_of(connection, name)
+            if account_id is not None:
+                self.accounts[name] = described(connection, self.accounts[name], account_id)
 
     def _facts(self, connection: Connection, rows: Mapping[str, View]) -> dict[str, list[Fact]]:
         fact, order = table_of(FactRow), table_of(OrderRow)

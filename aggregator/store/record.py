@@ -52,6 +52,7 @@ from aggregator.store.tables import (
     LeaseRow,
     OrderRow,
 )
+from aggregator.store.texts import described
 from aggregator.store.written import write
 
 _EPOCH = (
@@ -103,7 +104,7 @@ class Recording:
         remembered: Remembered | None = None,
     ) -> None:
         self.tx = tx
-        self.account = account
+        self.account = described(tx, account, account_id)
         self.account_id = account_id
         self.findings = findings
         self.remembered = remembered or Remembered()
@@ -238,7 +239,7 @@ class Recording:
     def _know_standings(self, names: set[str]) -> None:
         version = self.account.words.version
         ids = {self.orders[name]["id"]: name for name in names if "id" in self.orders.get(name, {})}
-        for pk, kept in self.remembered.known(self.tx, ids, version).items():
+        for pk, kept in self.remembered.known(self.tx, ids, self.account.words.in_memory).items():
             if self.orders[ids[pk]]["map_version"] == version:
                 self.standings[ids[pk]] = kept.standing
                 self.orders[ids[pk]].update(facts=kept.facts, last_fact=kept.newest)
@@ -261,7 +262,7 @@ class Recording:
 
     def stands(self) -> dict[int, Kept]:
         """How the orders stand that something new was told about, for the next slice."""
-        version, stands = self.account.words.version, {}
+        version, stands = self.account.words.in_memory, {}
         for name in self.rows.orders:
             row = self.orders[name]
             stands[row["id"]] = Kept(self.standings[name], row["facts"], row["last_fact"], version)

@@ -24,12 +24,12 @@ _COUNTED = select(
 
 
 class Kept(NamedTuple):
-    """An order's standing, with how many facts it was folded from, the newest of them, and the words' version."""
+    """An order's standing, with how many facts it was folded from, the newest of them, and what the words were."""
 
     standing: Standing
     facts: int
     newest: int
-    version: str
+    version: object
 
 
 class Remembered:
@@ -49,7 +49,7 @@ class Remembered:
             for pk in list(self._kept)[: max(0, len(self._kept) - MOST)]:
                 del self._kept[pk]
 
-    def known(self, tx: Connection, orders: Iterable[int], version: str) -> dict[int, Kept]:
+    def known(self, tx: Connection, orders: Iterable[int], version: object) -> dict[int, Kept]:
         """Those of these orders that are remembered as the database has them now."""
         with self._lock:
             here = {pk: kept for pk in orders if (kept := self._kept.get(pk)) and kept.version == version}

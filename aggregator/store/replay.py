@@ -5,8 +5,9 @@ was. Facts, events, comments and the changes that were written before are never 
 were pruned is left as it is, and counted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, select
@@ -16,9 +17,10 @@ from aggregator import __version__
 from aggregator.core.account import Account
 from aggregator.core.findings import Findings, Replayed
 from aggregator.store import engine as engines
+from aggregator.store import texts
 from aggregator.store.record import Recording, fence
-from aggregator.store.statements import table_of, upsert
-from aggregator.store.tables import AccountRow, OrderRow, ReplayRow
+from aggregator.store.statements import alter, insert, remove, several, table_of, upsert
+from aggregator.store.tables import AccountRow, OrderRow, ReasonRow, ReasonTextRow, ReplayRow
 
 SLICE = 200  # orders in one transaction
 
@@ -83,3 +85,43 @@ def _slice(tx: Connection, recording: Recording, account_id: int, before: Replay
         done=until >= newest,
         differences=differences,
     )
+
+
+# --- what the provider's reasons mean -------------------------------------------------------------------
+
+
+def describe(
+    tx: Connection,
+    account: Account,
+    account_id: int,
+    epoch: int,
+    told: Mapping[str, str] | None,
+    at: datetime,
+) -> None:
+    """Keep what the provider says that its reasons mean (None: it could not be read) in place of what was kept,
+    and read the orders again that had a reason for which there is another text now. Raises Fenced, and so writes
+    nothing, when another process has taken the account."""
+    fence(tx, account, account_id, epoch)
+    asked = at if told is not None else at - texts.EVERY + texts.AGAIN
+    alter(tx, AccountRow, ("id",), [{"id": account_id, "described_at": asked}], only=("described_at",))
+    known = texts.of(tx, account_id)
+    if told is None or told == known:
+        return
+    remove(tx, ReasonTextRow, ("account_id",), [{"account_id": account_id}])
+    rows = [
+        {"account_id": account_id, "code": code, "text": text, "read_at": at} for code, text in told.items()
+    ]
+    insert(tx, ReasonTextRow, rows)
+    changed = {code for code in {*known, *told} if known.get(code) != told.get(code)}
+    _read_again(tx, account, account_id, changed, at)
+
+
+def _read_again(tx: Connection, account: Account, account_id: int, codes: set[str], at: datetime) -> None:
+    order, reason = table_of(OrderRow), table_of(ReasonRow)
+    query = select(reason.c.order_pk).join(order, order.c.id == reason.c.order_pk)
+    query = query.where(order.c.account_id == account_id)
+    ids = iter(sorted({row.order_pk for row in several(tx, query, reason.c.raw_code, codes)}))
+    while some := list(islice(ids, SLICE)):
+        recording = Recording(tx, account, account_id, Findings("texts", at))
+        recording.replay(row._asdict() for row in several(tx, select(order), order.c.id, some))
+        recording.keep()

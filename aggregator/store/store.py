@@ -22,7 +22,7 @@ from aggregator.store import prune as pruning
 from aggregator.store.prune import Ages, Pruned
 from aggregator.store.record import record
 from aggregator.store.remembered import Remembered
-from aggregator.store.replay import replay
+from aggregator.store.replay import describe, replay
 from aggregator.store.statements import table_of
 from aggregator.store.tables import (
     AccountRow,
@@ -30,6 +30,7 @@ from aggregator.store.tables import (
     FeedRow,
     OrderRow,
 )
+from aggregator.store.texts import due as texts_due
 
 GRACE = timedelta(hours=48)
 """How long an ended order is still read again: an Australian cutover can be given back."""
@@ -204,6 +205,18 @@ class Store:
             rows = connection.execute(_TO_READ, here).all()
         births = [row.created_at for row in rows if row.created_at is not None]
         return tuple(row.provider_order_id for row in rows), min(births) if births else None
+
+    def texts_due(self, held: Lease, now: datetime) -> bool:
+        """Whether it is time to ask what the provider says that its reasons mean."""
+        with engines.translated(), self.engine.connect() as connection:
+            return texts_due(connection, held.account_id, now)
+
+    def take_texts(
+        self, account: Account, held: Lease, texts: Mapping[str, str] | None, now: datetime
+    ) -> None:
+        """Keep what the provider says that its reasons mean; None where that could not be read."""
+        with self._writing() as tx:
+            describe(tx, account, held.account_id, held.epoch, texts, now)
 
     # --- recording --------------------------------------------------------------------------------------
 

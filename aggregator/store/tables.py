@@ -32,6 +32,7 @@ class AccountRow(SQLModel, table=True):
     paused_reason: str | None = None
     paused_until: datetime | None = None
     refusals: int = 0
+    described_at: datetime | None = None
 
 
 class LeaseRow(SQLModel, table=True):
@@ -393,11 +394,12 @@ class QuarantineRow(SQLModel, table=True):
 
 
 class ReasonTextRow(SQLModel, table=True):
-    """What a provider says that one of its reasons means, for when it gives the reason without a text."""
+    """What an account's provider says that one of its reasons means, for when it gives the reason without a
+    text."""
 
     __tablename__ = "reason_text"
 
-    provider: str = Field(primary_key=True)
+    account_id: int = Field(primary_key=True, foreign_key="account.id")
     code: str = Field(primary_key=True)
     text: str
     read_at: datetime

@@ -55,6 +55,7 @@ ADAPTER = Adapter(
     pacing=Pacing(),
     paging=Paging("page[size]", number="page[number]"),
     check=Listing("exception_types"),
+    describe=Listing("exception_types"),
     clocks=CLOCKS,
     usual=USUAL,
     # https://developers.telnyx.com/docs/numbers/porting/cancel-port-order

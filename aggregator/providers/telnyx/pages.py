@@ -1,5 +1,6 @@
 """What a Telnyx page means: the dispatch by path, and the pages of numbers and comments."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +30,7 @@ from aggregator.providers.telnyx import envelope, events, orders, tasks
 from aggregator.providers.telnyx.requests import CANCEL, EVENT_PATHS, key
 
 Item = dict[str, Any]
+LONGEST_CODE, LONGEST_TEXT = 200, 500  # characters of a reason and of what it means
 
 COMMENT = keep("id", "porting_order_id", "portout_id", "user_type", "created_at")
 KEEP = {
@@ -58,8 +60,7 @@ def read(page: Page, options: Options) -> Reading:
         case [("porting" | "portouts") as kind, "events", _]:
             return events.single(page, FEEDS[f"/{kind}/events"], options)
         case ["porting_orders", "exception_types"] if not page.request.params:  # else the order of that id
-            get(json_object(page), "data", list)
-            return Reading(done=True)
+            return Reading(done=True, texts=tuple(_texts(get(json_object(page), "data", list))))
         case ["porting_phone_numbers"]:
             return _numbers(page)
         case ["porting_orders" | "portouts", _, "comments"]:
@@ -78,6 +79,14 @@ def read(page: Page, options: Options) -> Reading:
         case [("porting_orders" | "portouts") as kind, _]:
             return orders.single(page, DIRECTIONS[kind], options)
     raise PageChanged(f"{path}: not a path of ours")
+
+
+def _texts(items: list[Any]) -> Iterator[tuple[str, str]]:
+    """What each reason's code means; an entry that is none is left out."""
+    for item in items:
+        code, said = (item.get("code"), item.get("description")) if isinstance(item, dict) else (None, None)
+        if isinstance(code, str) and isinstance(said, str) and code and said.strip():
+            yield code[:LONGEST_CODE], masked(said.strip()[:LONGEST_TEXT])
 
 
 def _numbers(page: Page) -> Reading:

@@ -82,14 +82,19 @@ def _told(said: dict[str, Any], item: dict[str, Any]) -> str:
 
 
 def _reason_texts() -> None:
-    """What a provider says that its reasons mean, and when an account of it was last asked."""
+    """What a provider says that its reasons mean, and when it was last asked for an account."""
+    op.add_column("account", sa.Column("described_at", UTCDateTime(), nullable=True))
     op.create_table(
         "reason_text",
-        sa.Column("provider", AutoString(), nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("code", AutoString(), nullable=False),
         sa.Column("text", AutoString(), nullable=False),
         sa.Column("read_at", UTCDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("provider", "code"),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["account.id"],
+        ),
+        sa.PrimaryKeyConstraint("account_id", "code"),
     )
 
 
