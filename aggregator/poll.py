@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from aggregator.core.account import Account, Feed, FeedKind
+from aggregator.core.due import GOES_ON
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
 from aggregator.core.model import CLOCK_DOUBT, Events, Listing, Orders, Window
 from aggregator.errors import (
@@ -24,6 +25,7 @@ from aggregator.errors import (
     RateLimited,
     Refused,
 )
+from aggregator.places import Place, place_of
 from aggregator.slices import Outcome, Store, full, slices, word
 from aggregator.sweep import Fetch, Sweep, steady, sweep
 from aggregator.wants import Asking
@@ -36,6 +38,7 @@ EDGE = timedelta(seconds=5)  # how far before now a window ends that must have a
 DAY = timedelta(days=1)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # no order is older, and no cursor
 BATCH = 50
+LATE = 50  # pages of a list: one that breaks off behind them goes on there
 
 
 def poll_account(
@@ -173,11 +176,18 @@ class Polling:
                 recorded += self.record(feed, found, None).recorded
                 found.let_go()
 
-        found = steady(self.account, Listing(feed.name), self.fetch, feed.defaults, each_page=drain)
-        pages, seen = (found.pages, frozenset(found.seen)) if found.complete else (0, None)
+        ask, place = Listing(feed.name), place_of(self.mark(feed.name).place)
+        if place is None:
+            found = steady(self.account, ask, self.fetch, feed.defaults, each_page=drain)
+        else:
+            found = _going_on(
+                sweep(self.account, ask, self.fetch, each_page=drain, start=place.request), place
+            )
+        pages, seen = (found.pages, frozenset(found.seen)) if found.complete and not place else (0, None)
         progress = replace(
             self._progress(feed, found), covers=feed.defaults.direction, pages=pages, seen=seen
         )
+        progress = _with_place(progress, found, place)
         outcome = self.record(feed, found, progress)
         return replace(outcome, recorded=recorded + outcome.recorded)
 
@@ -251,6 +261,37 @@ class Polling:
         return Outcome(
             feed.name, outcome, found.complete, recorded, found.error or found.refusal, found.grown
         )
+
+
+def _going_on(found: Sweep, place: Place) -> Sweep:
+    """The rest of a list that ended at this place in an earlier poll. Where nothing of the page there is left, or the
+    rows do not add up, some may have moved past us: then it is incomplete, and begins anew."""
+    if not found.pages:
+        return found
+    rows = place.rows + found.came - len(found.seen & place.ids)
+    if not found.seen & place.ids or (found.complete and place.total is not None and rows < place.total):
+        found.incomplete, found.error, found.last = "drift", None, None
+    found.started_at = place.started_at
+    return found
+
+
+def _with_place(progress: Progress, found: Sweep, before: Place | None) -> Progress:
+    """Where a list goes on at the next poll, if it does: one that was too long for this one, or broke off late."""
+    late = before is not None or found.pages >= LATE
+    is_long = found.incomplete in ("page cap", "time budget")
+    if found.last is None or not (is_long or (late and found.error is not None)):
+        broke = before is not None and not found.pages and isinstance(found.error, FetchError)
+        return replace(progress, place=before.written() if before and broke else None)
+    request, ids = found.last
+    rows = found.came + (before.rows - len(found.seen & before.ids) if before else 0)
+    total = before.total if before else found.totals[0] if found.totals else None
+    place = Place(request, ids, rows, total, found.started_at)
+    if not is_long:
+        return replace(progress, place=place.written())
+    told = f"{rows:,} of {total:,} rows read" if total is not None else f"{rows:,} rows read"
+    return replace(
+        progress, place=place.written(), outcome=GOES_ON, error=f"{told}; the list goes on", goes_on=True
+    )
 
 
 def _narrower(ask: Orders, refusal: Refused) -> list[Orders]:

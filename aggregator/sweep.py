@@ -42,7 +42,7 @@ First = tuple[Page, Reading]
 class Sweep:
     """What a sweep brought, and how it ended. `incomplete` says in one word why it cannot be relied on, `refusal`
     which page was refused; `came` counts the items without those that came twice; `held` are the bytes of the pages
-    whose facts are here, `let_go_at` the times of events that were recorded meanwhile;
+    whose facts are here, `last` the newest page and its ids, `let_go_at` the times of events that were recorded meanwhile;
     `doubt` says why the provider's clock does not count, where it does not."""
 
     facts: list[Fact] = field(default_factory=list)
@@ -57,6 +57,7 @@ class Sweep:
     error: ProviderError | None = None
     refusal: Refused | None = None
     held: int = 0
+    last: tuple[Request, frozenset[str]] | None = None
     let_go_at: list[datetime] = field(default_factory=list)
     aside: int = 0
     started_at: datetime | None = None
@@ -78,6 +79,7 @@ class Sweep:
         self.came += reading.items - again
         self.pages += 1
         self.held += len(page.body)
+        self.last = (page.request, reading.ids)
         if reading.total is not None:
             self.totals.append(reading.total)
         if self.began_at is None:
@@ -150,15 +152,17 @@ def sweep(
     asked: frozenset[str] = frozenset(),
     each_page: Callable[[Sweep], None] | None = None,
     most: int | None = None,
+    start: Request | None = None,
 ) -> Sweep:
     """Follow every chain of an ask to its end. An error of the provider ends it, incomplete, with what came.
     `first` is its first page, where that was fetched already; `asked` the ids whose arrival is enough; `most` how
-    many items may come before it is better asked in pieces."""
+    many items may come before it is better asked in pieces; `start` the page to begin with, in place of the first."""
     found = Sweep()
     with _lock:
         _live.add(found)
     try:
-        chains = _plan(account, ask) if first is None else (first[0].request,)
+        begin = first[0].request if first else start
+        chains = _plan(account, ask) if begin is None else (begin,)
     except ProviderError as error:
         found.error = error
         return found

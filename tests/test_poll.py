@@ -19,6 +19,7 @@ from aggregator import slices as slicing
 from aggregator import sweep as sweeping
 from aggregator import wants
 from aggregator.core.account import Account, Options
+from aggregator.core.due import is_due
 from aggregator.core.findings import Findings
 from aggregator.core.model import Direction, OrderRef, Page, Part, Reading, Request, Want
 from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused
@@ -535,6 +536,51 @@ def test_a_listing_is_recorded_page_by_page_and_only_a_complete_one_answers_want
         assert all(len(findings.facts) <= 250 for findings, _ in here.store.records), (
             "never a whole list in memory"
         )
+
+
+def test_a_list_too_long_for_one_poll_goes_on_where_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "MAX_PAGES", 2)
+    world = calm(350)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        first = here.poll("porting_orders")["porting_orders"]
+        assert (first.outcome, first.complete) == ("goes on", False)
+        ((error, failures),) = here.rows(
+            "select last_error, consecutive_failures from v1_feeds where feed = 'porting_orders'"
+        )
+        count = len(world.orders)
+        assert error == f"200 of {count} rows read; the list goes on" and failures == 0
+        mark = here.mark("porting_orders")
+        assert mark.last_complete_at is None and mark.last_attempt_at is not None
+        assert is_due(here.account.feeds["porting_orders"], mark, mark.last_attempt_at + MINUTE)
+        pages = []
+        for _ in range(3):
+            here.wire.asked.clear()
+            last = here.poll("porting_orders")["porting_orders"]
+            pages.append(
+                [one.param("page[number]") for one in here.wire.asked if one.path == "/porting_orders"]
+            )
+            if last.complete:
+                break
+        assert pages == [["2", "3"], ["3", "4"]], "the last page is read again"
+        assert here.rows("select count(*) from v1_orders") == [(count,)]
+        assert here.mark("porting_orders").place is None
+        here.wire.asked.clear()
+
+
+def test_a_long_list_whose_rows_moved_meanwhile_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "MAX_PAGES", 2)
+    world = calm(350)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        here.poll("porting_orders")
+        for id in sorted(world.orders, key=lambda id: str(world.orders[id]["created_at"]))[:150]:
+            del world.orders[id]
+        moved = here.poll("porting_orders")["porting_orders"]
+        assert (moved.outcome, moved.complete) == ("drift", False)
+        assert here.mark("porting_orders").place is None
 
 
 # --- Fone Dynamics --------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ LONGEST_PAUSE = timedelta(minutes=15)
 """No pause of one feed is longer, whether a provider asked for it or we chose it."""
 
 FIRST_PAUSE = timedelta(seconds=60)
+GOES_ON = "goes on"
+"""How a poll of a list ended that is too long for one: no failure, and continued soon."""
 
 
 def is_due(feed: Feed, mark: Mark, now: datetime) -> bool:
@@ -26,10 +28,11 @@ def next_due(
     feed: Feed, attempted_at: datetime, failures: int, not_before: datetime | None, outcome: str | None = None
 ) -> datetime:
     """When a feed is due again: after its interval; while it fails after growing pauses, which for a feed that
-    is polled seldom are shorter than its interval; and soon where its host was silent, so that it was not asked."""
+    is polled seldom are shorter than its interval; and soon where its host was silent, so that it was not
+    asked, or where its list goes on."""
     first = min(feed.every, FIRST_PAUSE)
     pause = feed.every if not failures else backoff(failures, first)
-    if outcome == HOST_SILENT:
+    if outcome in (HOST_SILENT, GOES_ON):
         pause = first
     due = attempted_at + pause
     return due if not_before is None or not_before < due else not_before

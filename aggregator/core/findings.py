@@ -25,6 +25,8 @@ class Mark:
     skew_s: float = 0.0
     pages: int = 0
     outcome: str | None = None
+    #: Where a list goes on that was too long for the last poll, as `places` writes it.
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Progress:
     error: str | None = None
     partial: bool = False
     seen: frozenset[str] | None = None
+    #: Where the list goes on at the next poll; and whether that is all that keeps it from being complete.
+    place: str | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

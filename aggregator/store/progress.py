@@ -61,6 +61,7 @@ def mark(row: Any) -> Mark:
         skew_s=row.skew_s,
         pages=row.pages,
         outcome=row.last_outcome,
+        place=row.list_place,
     )
 
 
@@ -87,14 +88,15 @@ def advance(tx: Connection, account: Account, run: Row[Any], progress: Progress,
 def _ended(feed: Feed, run: Row[Any], progress: Progress) -> dict[str, Any]:
     """What a run that is at its end leaves in the record."""
     asked = progress.outcome != HOST_SILENT
-    failures = 0 if progress.complete else run.consecutive_failures + asked
+    failures = 0 if progress.complete or progress.goes_on else run.consecutive_failures + asked
     at = progress.attempted_at
     values: dict[str, Any] = {
         "last_attempt_at": at,
         "last_outcome": progress.outcome,
         "last_error": progress.error,
         "consecutive_failures": failures,
-        "failing_since": None if progress.complete else run.failing_since or at,
+        "failing_since": None if progress.complete or progress.goes_on else run.failing_since or at,
+        "list_place": progress.place,
         "not_before": progress.not_before,
         "next_due_at": next_due(feed, at, failures, progress.not_before, progress.outcome),
     }

@@ -71,6 +71,7 @@ class FeedRow(SQLModel, table=True):
     pages: int = 0
     covers: str | None = None
     covered_at: datetime | None = None
+    list_place: str | None = None
     longest_quiet_s: int | None = Field(default=None, sa_column=Column(BigInteger))
 
 

@@ -101,5 +101,6 @@ def _reason_texts() -> None:
 def _silences() -> None:
     """How long a feed has been known to bring nothing; and what is owed for long, found without a walk."""
     op.add_column("feed", sa.Column("longest_quiet_s", sa.BigInteger(), nullable=True))
+    op.add_column("feed", sa.Column("list_place", AutoString(), nullable=True))
     owed = sa.text("not payload_complete")
     op.create_index("ix_event_owed", "event", ["first_seen_at"], sqlite_where=owed, postgresql_where=owed)
