@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from filled import ACME, BLUE, NUMBER, ODD_WORDS, Filler, at, stamp
 
 from aggregator import providers
 from aggregator.accounts import account_of
-from aggregator.cli import following, main, reading, remedy, telling
+from aggregator.cli import following, main, output, reading, remedy, telling
 from aggregator.config import load
 from aggregator.store import open_store
 from aggregator.store.queries import VIEWS
@@ -827,14 +828,39 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str
         parent, child = pty.openpty()
         with os.fdopen(child, "w", encoding="utf-8") as screen, ThreadPoolExecutor(1) as pool:
             shown = pool.submit(_everything, parent)
-            monkeypatch.setattr(sys, "stdout", screen)
-            main(["--config", str(config), *arguments])
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", screen)
+                main(["--config", str(config), *arguments])
             screen.close()
             return shown.result()
 
     yield run
     monkeypatch.undo()
     time.tzset()
+    output.tell_times_in(UTC)
+
+
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("verb", ["orders", "waiting", "changes", "show sr_ac3e00", "number 12025550130"])
+def test_texts_tell_times_in_one_zone_on_a_terminal_and_off_it(
+    run: Run, own: Path, on_a_terminal: Callable[..., str], verb: str, configured: bool
+) -> None:
+    if configured:
+        own.write_text(
+            f'[display]\ntime_zone = "Australia/Sydney"\n{own.read_text("utf-8")}', encoding="utf-8"
+        )
+    zone = "America/New_York" if configured else "Australia/Sydney"
+    shown = on_a_terminal(own, *verb.split(), columns=300, zone=zone)
+    _, out, _ = run(own, *verb.split())
+    _, lines, _ = run(own, *verb.split(), "--json")
+    story = verb.startswith(("show", "number"))
+    assert ("Tue 09 Jun 2026 02:45 AEST" if story else "AEST") in shown
+    if verb != "changes":  # whose rows were learned now
+        assert ("Tue 09 Jun 2026 02:45 AEST" if story else "2026-06-09T02:45:00+10:00") in out
+        assert "2026-06-08T16:45:00.000000Z" in lines
+    assert "+10:00" not in lines
+    if story:
+        assert shown.replace("\r\n", "\n") == out
 
 
 def _everything(terminal: int) -> str:

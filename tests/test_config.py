@@ -518,6 +518,7 @@ def test_the_example_loads_with_every_key(read: Read) -> None:
 def test_the_example_shows_the_defaults(read: Read) -> None:
     """Keys with a default, un-commented, change nothing. What is not set by default is named here."""
     no_default = "owner_url|label|property_sid|proxy|ca_file|documents|events|runs|changes|listen|page_listen"
+    no_default += '|time_zone = "Europe/Zurich"'  # of [display]; an account's has one
     no_default += "".join(f"|{state}" for state in USUAL)  # an account goes by its provider's first
     pattern = rf"^# (?!{no_default})(?=\w+ = )"
     plain, spelt = read(example()), read(re.sub(pattern, "", example(), flags=re.MULTILINE))
@@ -536,7 +537,7 @@ def test_the_example_names_every_key() -> None:
     data = tomllib.loads(text)
     assert data.keys() == {
         *("database", "accounts", "providers", "log", "network"),
-        *("retention", "waiting", "stuck", "http"),
+        *("retention", "waiting", "stuck", "http", "display"),
     }
     common = "provider secret label enabled allow_actions keep_comments base_url region time_zone feeds"
     assert data["accounts"]["telnyx-main"].keys() == {*common.split(), "min_interval"}

@@ -2,12 +2,11 @@
 
 import io
 import json
-import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -27,9 +26,8 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
     """Shows a table on a terminal of so many columns, in the zone of Sydney."""
-    monkeypatch.setenv("TZ", "Australia/Sydney")
+    output.tell_times_in(ZoneInfo("Australia/Sydney"))
     monkeypatch.setenv("NO_COLOR", "1")
-    time.tzset()
 
     def show(rows: list[dict[str, object]], columns: str, width: int = 100) -> str:
         out = Terminal()
@@ -41,8 +39,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
         return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue()).replace("\u00a0", " ")
 
     yield show
-    monkeypatch.undo()
-    time.tzset()
+    output.tell_times_in(UTC)
 
 
 def piped(rows: list[dict[str, object]], columns: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -237,11 +234,30 @@ def test_json_lines_stay_lines_and_stay_themselves(capsys: pytest.CaptureFixture
 
 def test_a_year_one_of_a_provider_is_shown_and_breaks_nothing(screen: Shown) -> None:
     for zone in ("Australia/Sydney", "America/New_York"):
-        os.environ["TZ"] = zone
-        time.tzset()
+        output.tell_times_in(ZoneInfo(zone))
         assert "Jan 0001" in screen([{"created_at": "0001-01-01T00:00:00.000000Z"}], "created_at").replace(
             "Jan 1 ", "Jan 0001 "
         )
+
+
+@pytest.mark.parametrize(
+    ("configured", "environ", "name"),
+    [
+        (None, {}, "UTC"),
+        (None, {"TZ": ""}, "UTC"),
+        (None, {"TZ": "UTC"}, "UTC"),
+        (None, {"TZ": "America/New_York"}, "America/New_York"),
+        (None, {"TZ": ":America/New_York"}, "America/New_York"),
+        (None, {"TZ": "no such zone"}, "UTC"),
+        (None, {"TZ": "/etc/passwd"}, "UTC"),
+        ("Australia/Sydney", {"TZ": "America/New_York"}, "Australia/Sydney"),
+        ("UTC", {"TZ": "America/New_York"}, "UTC"),
+    ],
+)
+def test_the_zone_of_texts_is_the_one_configured_else_the_environments_else_utc(
+    configured: str | None, environ: dict[str, str], name: str
+) -> None:
+    assert str(output.zone_of(configured, environ)) == name
 
 
 # --- changes in words -----------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,7 +118,7 @@ def _plain(grid: Sequence[Sequence[str]]) -> None:
 
 
 def shown(value: object, column: str = "") -> str:
-    """A value for people: local time with its zone on a terminal, nothing for null, no control characters."""
+    """A value for people: times in the zone of texts, nothing for null, no control characters."""
     if value is None or value == []:
         return ""
     if isinstance(value, bool):
@@ -136,21 +137,21 @@ def shown(value: object, column: str = "") -> str:
 
 
 def instant(value: str) -> str:
-    """An instant in a table: short and in the terminal's zone, or as it is stored where there is no terminal."""
+    """An instant in a table, in the zone of texts: short on a terminal, whole (as ISO 8601) elsewhere."""
+    at = local(value)
     if not sys.stdout.isatty():
-        return value
-    at = _local(value)
+        return value if at.utcoffset() == timedelta(0) else at.isoformat()
     year = "" if at.year == _this_year() else f" {at:%Y}"
     return f"{at:%d %b}{year} {at:%H:%M} {at.tzname()}"
 
 
 def _this_year() -> int:
-    return datetime.now().astimezone().year
+    return datetime.now(_ZONES[-1]).year
 
 
 def when(value: str) -> str:
-    """An instant in a sentence: whole, with its zone; the terminal's, or UTC where there is no terminal."""
-    at = _local(value) if sys.stdout.isatty() else _parsed(value)
+    """An instant in a sentence: whole, in the zone of texts, which it names."""
+    at = local(value)
     return f"{at:%a %d %b %Y %H:%M} {at.tzname()}"
 
 
@@ -167,12 +168,37 @@ def _parsed(value: str) -> datetime:
     return datetime.fromisoformat(value.replace("Z", "+00:00"))
 
 
-def _local(value: str) -> datetime:
+def local(value: str) -> datetime:
+    """An instant of a view in the zone of texts; one at the calendar's edge as it is."""
     at = _parsed(value)
     try:
-        return at.astimezone()
+        return at.astimezone(_ZONES[-1])
     except (OverflowError, ValueError, OSError):  # a provider's year 1 has no local time everywhere
         return at
+
+
+_ZONES: list[tzinfo] = [UTC]
+"""The zone of texts; the last one counts."""
+
+
+def tell_times_in(zone: tzinfo) -> None:
+    """From now on texts for people tell times in this zone."""
+    _ZONES[-1] = zone
+
+
+def zone_of(configured: str | None, environ: Mapping[str, str]) -> tzinfo:
+    """The zone that is configured, else that of the environment's TZ, else UTC. A TZ that names none is UTC.
+
+    >>> zone_of(None, {"TZ": ":Australia/Sydney"}), zone_of("UTC", {"TZ": "Australia/Sydney"})
+    (zoneinfo.ZoneInfo(key='Australia/Sydney'), datetime.timezone.utc)
+    """
+    name = configured or environ.get("TZ", "").removeprefix(":") or "UTC"
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
 
 
 def printable(value: str) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from aggregator import credentials, logs, providers
 from aggregator.accounts import account_of
+from aggregator.cli import output
 from aggregator.cli.app import GLOBALS
 from aggregator.cli.filters import unlike
 from aggregator.config import AccountConfig, Config, database_url, find, load
@@ -27,9 +28,11 @@ def now() -> datetime:
 
 
 def configuration() -> Config:
-    """The configuration in force."""
+    """The configuration in force. From now on texts for people tell times in the zone that it names."""
     path = find(GLOBALS.config, os.environ, Path.cwd())
-    return load(path, providers.load, os.environ)
+    config = load(path, providers.load, os.environ)
+    output.tell_times_in(output.zone_of(config.display.time_zone, os.environ))
+    return config
 
 
 def logging(config: Config, quiet: bool = False) -> None:

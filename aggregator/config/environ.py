@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from aggregator.config.checks import keys_of
-from aggregator.config.shapes import Database, Http, Log, Network, Retention, Waiting
+from aggregator.config.shapes import Database, Display, Http, Log, Network, Retention, Waiting
 from aggregator.config.values import near
 from aggregator.core.model import State
 
@@ -18,6 +18,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "retention": Retention,
     "waiting": Waiting,
     "http": Http,
+    "display": Display,
 }
 _SWITCHES = {"true": True, "false": False}
 

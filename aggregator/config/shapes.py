@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from aggregator.config.values import DatabaseUrl, Duration, HostNames, Listen, Positive, Proxy, Schema
+from aggregator.config.values import DatabaseUrl, Duration, HostNames, Listen, Positive, Proxy, Schema, Zone
 from aggregator.core.account import Adapter, Feed, Options
 from aggregator.core.model import Meaning, Reason, Vocabulary
 
@@ -53,6 +53,13 @@ class Waiting:
     """The work list: how long an ended order that needs us stays on it."""
 
     keep_ended: Duration = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Display:
+    """How texts for people are written: the zone of their times. None is the environment's TZ, else UTC."""
+
+    time_zone: Zone | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class Config:
     waiting: Waiting = Waiting()
     stuck: Mapping[str, timedelta] = field(default_factory=dict)
     http: Http = Http()
+    display: Display = Display()
 
     @property
     def each(self) -> tuple[AccountConfig | BrokenAccount, ...]:

@@ -18,7 +18,7 @@ _PARAMETER = re.compile(r"([?&][a-z_]*(?:password|secret)=)[^&#]*", re.IGNORECAS
 def shown(config: Config) -> str:
     """The configuration in force as TOML: where a secret lies is shown, a password in a URL is stars."""
     lines: list[str] = []
-    for name in ("database", "log", "network", "retention", "waiting", "http"):
+    for name in ("database", "log", "network", "retention", "waiting", "http", "display"):
         lines += _section(name, _values(getattr(config, name)))
     lines += _section("stuck", config.stuck)
     for account in config.accounts.values():
