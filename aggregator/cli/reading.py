@@ -11,7 +11,7 @@ from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.opening import opened
 from aggregator.cli.past import AsOf, orders_then
-from aggregator.cli.remedy import explained, remedy
+from aggregator.cli.remedy import explained, remedy, words_of
 
 if TYPE_CHECKING:
     from aggregator.config import Config
@@ -172,9 +172,12 @@ def unknown(asked: Filters) -> int:
     rows = [
         row for row in rows if row["account"] in config.accounts
     ]  # a table would bring others back by half
-    unexplained = [row for row in rows if not explained(row, config.accounts[row["account"]])]
+    words = {name: words_of(config.accounts[name]) for name in {row["account"] for row in rows}}
+    unexplained = []
     for row in rows:
-        if row not in unexplained:
+        if not explained(row, words[row["account"]]):
+            unexplained.append(row)
+        else:
             word = output.printable(row["word"])
             say(f"{row['account']}: “{word}” is explained in the configuration; counts from the next poll")
     lines = remedy(unexplained, config.path.read_text(encoding="utf-8-sig"))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aggregator.config import AccountConfig
+    from aggregator.core.account import Words
 
 Row = dict[str, Any]
+FURTHER = "…"  # stands for all words beyond those that are noted
 MEANINGS = {
     "status": "with_carrier",
     "port_out": "action_needed",
@@ -25,6 +27,8 @@ def remedy(rows: list[Row], text: str = "") -> list[str]:
     belong. A carrier's bare code has no line: it moves no state, and nobody here could say what it means."""
     tables: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
+        if row["word"] == FURTHER:
+            continue
         if row["vocabulary"] == "carrier_status" and not re.search("[^\\W\\d_]{3}", row["word"]):
             continue
         sub = () if row["vocabulary"] == "status" else (row["vocabulary"],)
@@ -53,13 +57,19 @@ def _header(table: tuple[str, ...], text: str) -> str:
     return f"[{name}]"
 
 
-def explained(row: Row, account: "AccountConfig") -> bool:
-    """Whether the account's words, as it is configured now, give a word its meaning already."""
+def words_of(account: "AccountConfig") -> "Words":
+    """An account's words, as it is configured now."""
     from aggregator.accounts import account_of
+
+    return account_of(account).words
+
+
+def explained(row: Row, words: "Words") -> bool:
+    """Whether these words give a word its meaning already."""
     from aggregator.core.model import Vocabulary
     from aggregator.core.normalise import is_known
 
-    return is_known(row["word"], Vocabulary(row["vocabulary"]), account_of(account).words)
+    return is_known(row["word"], Vocabulary(row["vocabulary"]), words)
 
 
 def _folded(word: str) -> str:

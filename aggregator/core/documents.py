@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from aggregator.core.account import KeepTree
+from aggregator.core.bounds import LINE, shortened
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _ABSENT = object()
-NESTED = frozenset({dict, list})
 FREE: Final[KeepTree] = MappingProxyType({})
 """The empty tree of a field that holds free text: a plain value whose secrets are masked."""
 MASK = "***"
@@ -57,11 +57,11 @@ def joined(documents: Iterable[str]) -> str:
 
 def _in_order(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _in_order(entry) if type(entry) in NESTED else entry for name, entry in value.items()}
+        return {name: _in_order(entry) for name, entry in value.items()}
     if isinstance(value, list):
         entries = {_canonical(entry): entry for entry in map(_in_order, value)}
         return [entries[text] for text in sorted(entries)]
-    return value
+    return shortened(value, LINE) if isinstance(value, str) else value
 
 
 def cut(item: object, tree: KeepTree) -> object:

@@ -1,16 +1,19 @@
-"""What a page says, as it is taken in: without the secrets in its free text, and without times that cannot be.
+"""What a page says, as it is taken in: without the secrets in its free text, without times that cannot be, and no
+longer than it may be kept.
 
 Whatever an adapter read comes through here, so that no adapter can forget it.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aggregator.core.account import Words
+from aggregator.core.bounds import BODY, LINE, WORD, shortened
 from aggregator.core.documents import masked
 from aggregator.core.model import (
     NOT_TOLD,
+    Carrier,
     Fact,
     NotTold,
     NumberSaid,
@@ -26,6 +29,7 @@ from aggregator.core.model import (
 from aggregator.core.normalise import NO_MEANING, NO_REASON, SIDE, meaning, reason, status_words
 from aggregator.core.reading import LONGEST_ID, is_overlong
 
+T = TypeVar("T")
 FUTURE: Final = timedelta(days=366)
 """A time further ahead of the provider's clock, and of ours, is a mistake."""
 
@@ -115,30 +119,48 @@ def _fact(fact: Fact, words: Words) -> Fact:
         said["messaging"] = _word(fact.messaging, Vocabulary.MESSAGING, words)
     if fact.activation is not None:
         said["activation"] = _word(fact.activation, Vocabulary.ACTIVATION, words)
-    if fact.missing:
-        said["missing"] = tuple(map(masked, fact.missing))
-    if fact.steps:
-        said["steps"] = tuple(map(masked, fact.steps))
+    for name in ("steps", "missing"):
+        if entries := getattr(fact, name):
+            said[name] = tuple(masked(shortened(entry, WORD)) for entry in entries)
     if fact.task is not None:
         status = _word(fact.task.status, fact.task.kind, words)
-        said["task"] = replace(fact.task, status=status, name=_masked(fact.task.name))
-    if fact.references is not None and isinstance(description := fact.references.description, str):
-        said["references"] = replace(fact.references, description=masked(description))
+        said["task"] = replace(fact.task, status=status, name=_masked(fact.task.name, WORD))
+    for name in ("references", "carriers", "terms"):
+        if (group := getattr(fact, name)) is not None:
+            said[name] = _brief(group)
+    references = said.get("references")
+    if references is not None and isinstance(description := references.description, str):
+        said["references"] = replace(references, description=masked(description))
     if fact.comment is not None:
-        author, body = masked(fact.comment.author_type), _masked(fact.comment.body)
+        author = masked(shortened(fact.comment.author_type, WORD))
+        body = _masked(fact.comment.body, BODY)
         said["comment"] = replace(fact.comment, author_type=author, body=body)
     if fact.numbers is not None:
         numbers = fact.numbers.numbers
         said["numbers"] = type(fact.numbers)(tuple(_number(one, vocabulary, words) for one in numbers))
     if fact.announced is not None:
-        before, after = _masked(fact.announced.raw_from), _masked(fact.announced.raw_to)
-        said["announced"] = replace(fact.announced, raw_from=before, raw_to=after)
+        announced = fact.announced
+        before, after = _masked(announced.raw_from, WORD), _masked(announced.raw_to, WORD)
+        kind, number = shortened(announced.type, WORD), announced.number and shortened(announced.number, WORD)
+        said["announced"] = replace(announced, type=kind, number=number, raw_from=before, raw_to=after)
     moved = {name: value for name, value in said.items() if value != getattr(fact, name)}
     return replace(fact, **moved) if moved else fact
 
 
-def _masked(text: str | None) -> str | None:
-    return text and masked(text)
+def _masked(text: str | None, longest: int = LINE) -> str | None:
+    return text and masked(shortened(text, longest))
+
+
+def _brief(group: T) -> T:
+    """References, carriers or terms, each of which is a line at most."""
+    moved: dict[str, Any] = {}
+    for column in fields(group):  # type: ignore[arg-type]
+        value = getattr(group, column.name)
+        if isinstance(value, str) and len(value) > LINE:
+            moved[column.name] = shortened(value, LINE)
+        elif isinstance(value, Carrier) and (brief := _brief(value)) is not value:
+            moved[column.name] = brief
+    return replace(group, **moved) if moved else group  # type: ignore[type-var]
 
 
 def _status(said: Status, vocabulary: Vocabulary, words: Words) -> Status:
@@ -152,7 +174,7 @@ def _status(said: Status, vocabulary: Vocabulary, words: Words) -> Status:
 
 def _reason(said: ReasonSaid, words: Words) -> ReasonSaid:
     known = reason(said.code, words) is not NO_REASON
-    return ReasonSaid(said.code if known else masked(said.code), _masked(said.text))
+    return ReasonSaid(said.code if known else masked(shortened(said.code, WORD)), _masked(said.text))
 
 
 def _word(said: Word, vocabulary: Vocabulary, words: Words) -> Word:
@@ -162,11 +184,13 @@ def _word(said: Word, vocabulary: Vocabulary, words: Words) -> Word:
 
 def _raw(word: str | None, vocabulary: Vocabulary, words: Words) -> str | None:
     """A word as it may be kept: one that is known holds no secret."""
-    return word if word is None or meaning(word, vocabulary, words) is not NO_MEANING else masked(word)
+    return word if word is None or meaning(word, vocabulary, words) is not NO_MEANING else _masked(word, WORD)
 
 
 def _number(said: NumberSaid, vocabulary: Vocabulary, words: Words) -> NumberSaid:
     moved: dict[str, Any] = {}
+    if len(said.raw) > WORD:
+        moved["raw"], moved["key"] = shortened(said.raw, WORD), shortened(said.key, WORD)
     if said.status is not NOT_TOLD and (status := _status(said.status, vocabulary, words)) is not said.status:
         moved["status"] = status
     for name, kind in SIDE.items():

@@ -35,6 +35,7 @@ from aggregator.store.remembered import Kept, Remembered
 from aggregator.store.rows import (
     CHANGE,
     FILLS,
+    FURTHER,
     Rows,
     comment_row,
     digest,
@@ -303,6 +304,10 @@ class Recording:
             if here - noted:
                 self._unknown_words(fact, pk)
             seen |= here
+        unnoted = {vocabulary for vocabulary, _ in seen - noted}
+        beyond = {vocabulary for vocabulary, word in noted if word == FURTHER and vocabulary in unnoted}
+        seen = {(vocabulary, word) for vocabulary, word in seen if vocabulary not in beyond} | (seen & noted)
+        seen |= {(vocabulary, FURTHER) for vocabulary in beyond}
         for vocabulary, word in sorted(noted - seen):
             key = {"account_id": self.account_id, "vocabulary": vocabulary, "word": word, "order_pk": pk}
             self.rows.known.append(key)

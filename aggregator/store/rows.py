@@ -24,6 +24,9 @@ CHANGE = (
     *("late", "regression", "unexpected"),
 )
 """The columns of `change`: what is alike in all that a fact taught, the place in the feed, the `Change` itself."""
+FURTHER = "…"
+"""Stands for all words that nobody knows beyond the first `MOST_WORDS` of an account's list of words."""
+MOST_WORDS = 1_000
 CLOCKED = (*(column.name for column in fields(Clocks)), "clock_version")
 _BOOKKEEPING = tuple(
     sorted({column.name for column in table_of(OrderRow).columns} - {*ORDER_FIELDS, *CLOCKED})

@@ -64,7 +64,7 @@ class Pending:
                 ):
                     self._want(want, findings.at)
         for fact in findings.facts:
-            if fact.source_id not in unanswered:
+            if fact.announced is not None or fact.source_id not in unanswered:  # a payload that came is one
                 self._strike_by(fact)
         for want in findings.answered:
             if not (want.part is Part.EVENT and want.id in owed):

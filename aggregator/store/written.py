@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from aggregator.core.account import Account
 from aggregator.core.standing import Standing
@@ -12,6 +12,8 @@ from aggregator.store.rows import (
     CHANGE,
     EVENT_KEY,
     FILLS,
+    FURTHER,
+    MOST_WORDS,
     OFTEN,
     ORDER,
     SELDOM,
@@ -20,7 +22,7 @@ from aggregator.store.rows import (
     order_row,
     reason_row,
 )
-from aggregator.store.statements import alter, insert, remove, upsert
+from aggregator.store.statements import alter, insert, remove, table_of, upsert
 from aggregator.store.tables import (
     ChangeRow,
     CommentRow,
@@ -35,6 +37,12 @@ from aggregator.store.tables import (
 
 COMMENT = ("author_type", "body", "occurred_at", "last_seq")
 WORD = ("account_id", "vocabulary", "word", "order_pk")
+_WORD = table_of(UnknownWordRow)
+_NOTED = (
+    select(_WORD.c.word)
+    .distinct()
+    .where(_WORD.c.account_id == bindparam("account_id"), _WORD.c.vocabulary == bindparam("vocabulary"))
+)
 
 
 def write(
@@ -65,7 +73,26 @@ def write(
     key = ("order_pk", "comment_id")
     upsert(tx, CommentRow, key, rows.comments, only=COMMENT, keep_if_null=("body",))
     remove(tx, UnknownWordRow, WORD, rows.known)
-    upsert(tx, UnknownWordRow, WORD, rows.words, only=("last_seen_at",))
+    upsert(tx, UnknownWordRow, WORD, _few(tx, rows.words), only=("last_seen_at",))
+
+
+def _few(tx: Connection, words: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """So many words that nobody knows are noted of each account and list of words; all further ones count as one."""
+    noted: dict[tuple[int, str], set[str]] = {}
+    kept: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in words:
+        table = (row["account_id"], row["vocabulary"])
+        if table not in noted:
+            noted[table] = {
+                word for (word,) in tx.execute(_NOTED, {"account_id": table[0], "vocabulary": table[1]})
+            }
+        if row["word"] not in noted[table]:
+            if len(noted[table] - {FURTHER}) < MOST_WORDS:
+                noted[table].add(row["word"])
+            else:
+                row = {**row, "word": FURTHER}
+        kept[tuple(row[name] for name in WORD)] = row
+    return [*kept.values()]
 
 
 def _write_orders(
