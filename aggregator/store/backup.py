@@ -46,7 +46,7 @@ def copy(engine: Engine, target: Path, *, force: bool = False) -> None:
     """A consistent copy of a SQLite file, as committed now, with the same rights. A copy of ours that stands there
     already is replaced once the new one is whole; StoreError when something else does, or when none can be made."""
     if (why := refusal(engine, target, force=force)) is not None:
-        raise StoreError(f"database: no copy could be made: {why}")
+        raise Unusable(f"database: no copy could be made: {why}")
     source = Path(engine.url.database or "").absolute()
     target = Path(os.path.realpath(target))
     unfinished: Path | None = None
