@@ -314,11 +314,18 @@ def test_a_long_poll_is_no_hang_as_long_as_it_commits(
     with desk(f"sqlite:///{tmp_path / 'aggregator.db'}") as acme:
         config = load(filled.configuration(tmp_path, "sqlite:///aggregator.db"), providers.load, {})
         limits = daemon.Limits(silent_s=10_000, poll_s=100)
-        one = daemon.Daemon(config, acme.store, lambda: config, Notifier({}), lambda: NOW, limits)
+        took = list[float]()
+        one = daemon.Daemon(
+            *(config, acme.store, lambda: config, Notifier({}), lambda: NOW, limits),
+            count=lambda polled, seconds: took.append(seconds),
+        )
         slow.alive = one.is_alive
         one.leases["acme"], one.places["acme"] = acme.lease, Place("telnyx", "api.example.com")
         fetch: Any = slow
-        assert one._poll_once(acme.account, fetch).verdict is Verdict.COMPLETE
+        polled = one._poll_once(acme.account, fetch)
+        assert polled.verdict is Verdict.COMPLETE
+        one._tell(polled)
+        assert took == [slow.now], "from its beginning, not from what it last recorded"
         assert len(slow.seen) >= 4
         assert slow.now > limits.poll_s
         assert all(slow.seen) is alive

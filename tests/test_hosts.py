@@ -1,19 +1,23 @@
 """What accounts share: no silent host takes the workers of another, and one account asks a silent host for all."""
 
 import json
+import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback, hanging, reply
 from made import NOW, account
-from service import TOML, Start
+from service import PATIENCE_S, TOML, Start
 from structlog.testing import capture_logs
 
 from aggregator.core.account import Account, Auth
@@ -277,3 +281,34 @@ def test_however_many_polls_wait_for_the_database_the_daemon_reaches_it(database
         store.probe()
         assert time.monotonic() - began < 5
     store.close()
+
+
+def test_a_poll_of_all_accounts_reaches_the_healthy_one_beside_any_number_of_silent_ones(
+    simulate: Callable[..., Running], tmp_path: Path
+) -> None:
+    sim = simulate("--orders", "3", "--speed", "0")
+    (tmp_path / "telnyx.key").touch(0o600)
+    (tmp_path / "telnyx.key").write_text(sim.telnyx_key)
+    with Loopback(hanging()) as server:
+        silent = "".join(SILENT.format(number=number, base=server.url) for number in range(20))
+        head, _, tail = TOML.format(base=sim.telnyx).partition("[accounts.")
+        (tmp_path / "aggregator.toml").write_text(f"{head}{silent}[accounts.{tail}")
+        run = [sys.executable, "-m", "aggregator", "--config", str(tmp_path / "aggregator.toml"), "poll"]
+        process = subprocess.Popen(run, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + PATIENCE_S
+            while not _is_whole(tmp_path / "aggregator.db") and time.monotonic() < end:
+                time.sleep(0.1)
+            assert _is_whole(tmp_path / "aggregator.db") and process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _is_whole(path: Path) -> bool:
+    query = "select count(*) from v1_feeds where account = 'telnyx-main' and last_complete_at is not null"
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return bool(database.execute(query).fetchall() == [(4,)])
+    except sqlite3.OperationalError:
+        return False
