@@ -24,7 +24,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from aggregator import accounts, logs, publish
+from aggregator import accounts, descriptors, logs, publish
 from aggregator.config import Config
 from aggregator.core.account import Account
 from aggregator.core.due import is_due
@@ -127,7 +127,8 @@ class Daemon:
         works = (self._keep_leases, self._keep_wal_short, self._supervise, self._watchdog)
         helpers = [loop.create_task(work()) for work in works]
         self.notifier.ready(f"polling {len(self.accounts)} accounts")
-        log.info("daemon.started", accounts=len(self.accounts))
+        files = descriptors.told(descriptors.open_files(), min(self.limits.workers, len(self.accounts)))
+        log.info("daemon.started", accounts=len(self.accounts), open_files=files)
         await self.stopping.wait()
         return await self._drain(helpers)
 
@@ -287,7 +288,10 @@ class Daemon:
 
         fetch.refresh()
         with self.hosts[self.places[account.name]].polled(account.name, fetch) as ask:
-            return poll_once(account, self.store, hold, ask, self.clock, due=True)
+            try:
+                return poll_once(account, self.store, hold, ask, self.clock, due=True)
+            finally:
+                fetch.rest()
 
     def _goes_on(self, account: str) -> None:
         """A poll has recorded a slice; called in its thread."""

@@ -159,20 +159,8 @@ class Fetcher:
         self._total_s, self._overall_s = total_s, overall_s
         self._max_bytes, self._tries = max_bytes, tries
         self._sockets = _Sockets()
-        self._client = httpx.Client(
-            verify=tls(ca_file),
-            proxy=_proxy(proxy, ca_file),
-            transport=transport,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
-            limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"porting-aggregator/{__version__}",
-            },
-        )
+        self._made = partial(_client, ca_file, proxy, transport)
+        self._client = self._made()
         self._credential: str | None = None
         self._last_sent: float | None = None
         self._quota_until: datetime | None = None
@@ -193,6 +181,15 @@ class Fetcher:
         self._closed.set()
         self._sockets.cut()
         self._client.close()
+
+    def rest(self) -> None:
+        """Let go of the connections that are idle between two polls: each would cost a file for as long, and the
+        provider closes them meanwhile."""
+        if not self._closed.is_set():
+            idle, self._client = self._client, self._made()
+            idle.close()
+        if self._closed.is_set():  # closed by another thread just now
+            self._client.close()
 
     def refresh(self) -> None:
         """Read the credential again before the next request."""
@@ -403,6 +400,23 @@ class Fetcher:
         if headers.get("x-ratelimit-remaining", "").strip() == "0":
             pause = reset(headers, now)
             self._quota_until = now + pause if pause else None
+
+
+def _client(ca_file: str | None, proxy: str | None, transport: httpx.BaseTransport | None) -> httpx.Client:
+    return httpx.Client(
+        verify=tls(ca_file),
+        proxy=_proxy(proxy, ca_file),
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
+        limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"porting-aggregator/{__version__}",
+        },
+    )
 
 
 @cache

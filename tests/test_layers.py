@@ -34,6 +34,7 @@ MAY = {
     "health": "config errors listeners",
     "config": "core credentials errors trust",  # statuses and time zones are checked with the core's own words
     "deadlines": "",
+    "descriptors": "",
     "decoding": "",
     "desk": "errors",
     "fetch": "config core deadlines decoding errors",

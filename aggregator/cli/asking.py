@@ -22,6 +22,7 @@ from aggregator.once import Polled, Verdict, held, poll_once
 from aggregator.poll import poll_events
 
 if TYPE_CHECKING:
+    from aggregator.fetch import Fetcher
     from aggregator.store import Store
 
 log = structlog.get_logger()
@@ -102,10 +103,15 @@ def combined(codes: list[int]) -> int:
     return BAD_NEWS if set(codes) - {OK, TRY_LATER} else TRY_LATER
 
 
-def _poll(chosen: AccountConfig, store: "Store", fetch: Fetch, host: Host, due: bool, named: bool) -> Polled:
+def _poll(
+    chosen: AccountConfig, store: "Store", fetch: "Fetcher", host: Host, due: bool, named: bool
+) -> Polled:
     """Poll one account; whatever goes wrong stays with it."""
     with logs.polling(chosen.provider, chosen.name):
-        return _poll_alone(chosen, store, fetch, host, due, named)
+        try:
+            return _poll_alone(chosen, store, fetch, host, due, named)
+        finally:
+            fetch.rest()
 
 
 def _poll_alone(

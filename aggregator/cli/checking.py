@@ -7,13 +7,14 @@ from pathlib import Path
 
 import typer
 
-from aggregator import accounts
+from aggregator import accounts, descriptors
 from aggregator.cli import output, setup
 from aggregator.cli.app import BAD_NEWS, CONFIG, DENIED, OK, TRY_LATER, say
 from aggregator.cli.asking import combined
 from aggregator.config import AccountConfig, Config, database_url
 from aggregator.config.values import host_of, is_loopback
 from aggregator.core.model import Window
+from aggregator.daemon import LIMITS
 from aggregator.errors import AccessDenied, ConfigError, ProviderError, Refused, StoreError, Unusable
 from aggregator.sweep import first_page
 
@@ -54,7 +55,9 @@ def _print(found: Found, json: bool) -> None:
 
 
 def _checks(config: Config, online: bool) -> Iterator[Found]:
-    yield "configuration", "configuration", OK, str(config.path)
+    wanted = min(LIMITS.workers, sum(account.enabled for account in config.accounts.values()))
+    files = descriptors.told(descriptors.open_files(), wanted)
+    yield "configuration", "configuration", OK, f"{config.path} (open files: {files})"
     yield "database", "database", *_database(config)
     for account in config.accounts.values():
         yield "account", account.name, *_account(config, account, online)
