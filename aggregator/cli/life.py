@@ -11,7 +11,7 @@ from aggregator.cli.app import BAD_NEWS, OK, READ, USAGE, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.history import Life, Moment, history, read
 from aggregator.cli.opening import opened, orders_named, say_which
-from aggregator.cli.past import AsOf, has, life_then, past, timeline_then
+from aggregator.cli.past import AsOf, HappenedBy, has, life_then, one_past, past, timeline_then
 
 if TYPE_CHECKING:
     from aggregator.store.past import Then
@@ -28,32 +28,34 @@ def show(
         str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")
     ],
     as_of: AsOf = None,
+    happened_by: HappenedBy = None,
 ) -> int:
     """One order whole: how it stands, its numbers, its reasons, and what happened to it.
 
     Examples: [bold]porting-aggregator show sr_10b316[/] · [bold]porting-aggregator show 5c6263f1 --json[/]
     """
+    at, happened = one_past(as_of, happened_by)
     with opened(asked) as (reader, _):
         rows = orders_named(reader, order)
         then: dict[str, Then] = {}
-        if as_of is not None:
-            known = past(reader, as_of)
+        if at is not None:
+            known = past(reader, at, happened)
             then = {one.order["order_id"]: one for one in known.orders(rows)}
             rows = [one.order for one in then.values()]
             for why in known.unanswered:
                 say(why)
         found = [row for row in rows if has(row, asked.columns())]
         if not found:
-            say(f"no order {order}" + (" was known then" if as_of is not None else " with these filters"))
+            say(f"no order {order}" + (" was known then" if at is not None else " with these filters"))
             return BAD_NEWS
         if len(found) > 1:
             say_which(order, found)
             return USAGE
         one = then.get(found[0]["order_id"])
-        life = life_then(reader, one, as_of) if one and as_of else read(reader, found[0])
+        life = life_then(reader, one, at, happened) if one and at else read(reader, found[0])
         if asked.json:
             timeline = _timeline(reader, asked, order_id=life.order["order_id"])
-            timeline = timeline_then(timeline, life, as_of) if as_of else timeline
+            timeline = timeline_then(timeline, life, at, happened) if at else timeline
             own = _last(asked, [moment for moment in timeline if not _repeated(moment)])
             more = {"numbers": life.numbers, "reasons_held": life.reasons, "comments": life.comments}
             output.lines([{**life.order, **more, "timeline": own}])

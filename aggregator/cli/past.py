@@ -40,27 +40,49 @@ AsOf = Annotated[
 ]
 
 
-def past(reader: "Reader", at: datetime) -> "Past":
-    """What the database knew at that moment."""
+HappenedBy = Annotated[
+    datetime | None,
+    typer.Option(
+        "--happened-by",
+        help="As it was then, by all that is known now, late news too: 7d, 2026-01-31T00:00Z.",
+        metavar="TIME",
+        parser=_past,
+    ),
+]
+
+
+def one_past(as_of: datetime | None, happened_by: datetime | None) -> tuple[datetime | None, bool]:
+    """The moment that is asked for, if any, and whether by what had happened."""
+    if as_of is not None and happened_by is not None:
+        raise typer.BadParameter("--as-of does not go with it", param_hint="--happened-by")
+    return (as_of, False) if happened_by is None else (happened_by, True)
+
+
+def past(reader: "Reader", at: datetime, happened: bool = False) -> "Past":
+    """What the database knew at that moment; with `happened`, what had happened by then as far as is known now."""
     from aggregator.accounts import account_of
     from aggregator.cli import setup
     from aggregator.store.past import Past
 
     config = setup.configuration()
     accounts = {name: account_of(account) for name, account in config.accounts.items()}
-    return Past(reader, accounts, at, config.waiting.keep_ended)
+    return Past(reader, accounts, at, config.waiting.keep_ended, happened=happened)
 
 
-def orders_then(asked: Filters, at: datetime, wanted: Mapping[str, object]) -> tuple[list[Row], bool]:
-    """The orders as they were known then, those that are `wanted`, in the order of `orders`; and whether every one
+def orders_then(
+    asked: Filters, at: datetime, wanted: Mapping[str, object], happened: bool = False
+) -> tuple[list[Row], bool]:
+    """The orders as they were known then (or were, with `happened`), those that are `wanted`, in the order of `orders`; and whether every one
     could be answered for. What cannot is said."""
     from aggregator.cli import setup
 
     if asked.since or asked.until:
-        raise typer.BadParameter("--since and --until do not go with it", param_hint="--as-of")
+        raise typer.BadParameter(
+            "--since and --until do not go with it", param_hint="--happened-by" if happened else "--as-of"
+        )
     lasting = {name: value for name, value in wanted.items() if name in LASTING}
     with setup.reader() as reader:
-        then = past(reader, at)
+        then = past(reader, at, happened)
         rows = [
             known.order for known in then.orders(reader.each("orders", lasting)) if has(known.order, wanted)
         ]
@@ -79,9 +101,9 @@ def has(row: Row, wanted: Mapping[str, object]) -> bool:
     )
 
 
-def life_then(reader: "Reader", then: "Then", at: datetime) -> Life:
-    """One order's life as far as it was known at that moment."""
-    known = _known(reader, then, at)
+def life_then(reader: "Reader", then: "Then", at: datetime, happened: bool = False) -> Life:
+    """One order's life as far as it was known at that moment, or had happened by then."""
+    known = _known(reader, then, at, happened)
     events = [
         {**row, "raw_from": None, "raw_to": None, "payload": None, "payload_complete": False}
         if row["provider_event_id"] in then.owed
@@ -93,8 +115,10 @@ def life_then(reader: "Reader", then: "Then", at: datetime) -> Life:
     return Life(then.order, then.numbers(numbers), then.reasons(), comments, changes, events)
 
 
-def timeline_then(timeline: list[Row], life: Life, at: datetime) -> list[Row]:
-    """Of an order's timeline what was known at that moment."""
+def timeline_then(timeline: list[Row], life: Life, at: datetime, happened: bool = False) -> list[Row]:
+    """Of an order's timeline what was known at that moment, or had happened by then."""
+    if happened:
+        return [row for row in timeline if row["sort_at"] <= written(at)]
     owed = {f"e{row['event_id']}" for row in life.events if not row["payload_complete"]}
     return [
         {**row, "detail": None} if row["entry_id"].partition("/")[0] in owed else row
@@ -108,11 +132,11 @@ def written(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def _known(reader: "Reader", then: "Then", at: datetime) -> Callable[[str, str], list[Row]]:
-    """The order's rows of a view that were there at that moment."""
+def _known(reader: "Reader", then: "Then", at: datetime, happened: bool) -> Callable[[str, str], list[Row]]:
+    """The order's rows of a view that were there at that moment; with `happened`, those of what had happened."""
 
     def known(view: str, when: str) -> list[Row]:
         rows = reader.select(view, {"order_id": then.order["order_id"]})
-        return [row for row in rows if row[when] <= written(at)]
+        return [row for row in rows if ((happened and row["occurred_at"]) or row[when]) <= written(at)]
 
     return known

@@ -10,7 +10,7 @@ from aggregator.cli import output, worklist
 from aggregator.cli.app import BAD_NEWS, OK, READ, app, say
 from aggregator.cli.filters import Filters, filtered
 from aggregator.cli.opening import opened
-from aggregator.cli.past import AsOf, orders_then
+from aggregator.cli.past import AsOf, HappenedBy, one_past, orders_then
 from aggregator.cli.remedy import explained, remedy, words_of
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def orders(
     asked: Filters,
     all: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False,
     as_of: AsOf = None,
+    happened_by: HappenedBy = None,
     stuck: Annotated[
         bool, typer.Option("--stuck", help="Only those longer in their state than is usual.")
     ] = False,
@@ -104,10 +105,11 @@ def orders(
     )
     columns += " deleted_at" if all else ""
     only: dict[str, object] = {} if all or asked.state is not None else {"is_open": True}
-    if as_of is not None:
+    at, happened = one_past(as_of, happened_by)
+    if at is not None:
         if stuck:
             raise typer.BadParameter("--stuck does not go with it", param_hint="--as-of")
-        rows, whole = orders_then(asked, as_of, {**asked.columns(), **only})
+        rows, whole = orders_then(asked, at, {**asked.columns(), **only}, happened)
         output.lines(rows) if asked.json else output.table(rows, columns.split(), "no such order was known")
         return OK if whole else BAD_NEWS
     only |= {"is_stuck": True} if stuck else {}

@@ -57,9 +57,17 @@ class Past:
     """A reader of the database as of one moment."""
 
     def __init__(
-        self, reader: Reader, accounts: Mapping[str, Account], at: datetime, keep_ended: timedelta
+        self,
+        reader: Reader,
+        accounts: Mapping[str, Account],
+        at: datetime,
+        keep_ended: timedelta,
+        *,
+        happened: bool = False,
     ) -> None:
         self.reader = reader
+        self.happened = happened
+        """Whether what had happened by then is asked for, as far as is known now, and not what was known then."""
         self.accounts = dict(accounts)
         self.at = at.astimezone(UTC)
         self.keep_ended = keep_ended
@@ -68,7 +76,8 @@ class Past:
 
     def orders(self, rows: Iterable[View]) -> Iterator[Then]:
         """Of these rows of `v1_orders` those that were known then, as they were known."""
-        known = (row for row in rows if row["first_seen_at"] <= plain("", self.at))
+        seen = plain("", self.at)
+        known = (row for row in rows if self.happened or row["first_seen_at"] <= seen)
         while portion := list(islice(known, PORTION)):
             yield from self._portion({row["order_id"]: row for row in portion})
 
@@ -81,7 +90,7 @@ class Past:
             if name in facts:
                 standing = fold(None, facts[name])
                 order = self._order(row, standing, facts[name], changed.get(name))
-                yield Then(order, standing, _owed(facts[name]))
+                yield Then(order, standing, frozenset() if self.happened else _owed(facts[name]))
 
     def _describe(self, connection: Connection, accounts: Iterable[str]) -> None:
         """Read reasons with what the providers say today that they mean."""
@@ -94,7 +103,7 @@ class Past:
         fact, order = table_of(FactRow), table_of(OrderRow)
         query = select(fact, order.c.order_id).join(order, order.c.id == fact.c.order_pk)
         facts: dict[str, list[Fact]] = {}
-        for said in several(connection, query.where(fact.c.read_at <= self.at), order.c.order_id, rows):
+        for said in several(connection, query.where(fact.c[self._when] <= self.at), order.c.order_id, rows):
             row = rows[said.order_id]
             account = self.accounts.get(row["account"])
             if account is not None:
@@ -102,9 +111,25 @@ class Past:
         for name, row in rows.items():
             if row["account"] not in self.accounts:
                 self._unanswered(f"{row['account']}: not configured any more, so its words are not known")
-            elif name not in facts:
+            elif name not in facts and not (self.happened and self._has_facts(connection, name)):
                 self._unanswered(f"{name}: its facts of that time were pruned")
         return facts
+
+    def _has_facts(self, connection: Connection, order_id: str) -> bool:
+        """Whether there are facts of an order at all: then what is asked for lies before all that was told of it."""
+        fact, order = table_of(FactRow), table_of(OrderRow)
+        query = select(fact.c.id).join(order, order.c.id == fact.c.order_pk)
+        return connection.execute(query.where(order.c.order_id == order_id).limit(1)).first() is not None
+
+    @property
+    def _when(self) -> str:
+        """The column of a fact that says whether it belongs here."""
+        return "as_of" if self.happened else "read_at"
+
+    def _told(self, change: Any) -> Any:
+        """When a change happened (where nobody told: when it was seen), or when it was told."""
+        seen = change.c.observed_at
+        return func.coalesce(change.c.occurred_at, seen) if self.happened else seen
 
     def _unanswered(self, why: str) -> None:
         if why not in self.unanswered:
@@ -120,7 +145,7 @@ class Past:
                 func.max(change.c.observed_at).label("at"),
             )
             .join(order, order.c.id == change.c.order_pk)
-            .where(change.c.observed_at <= self.at)
+            .where(self._told(change) <= self.at)
             .group_by(order.c.order_id)
         )
         return {row.order_id: row for row in several(connection, query, order.c.order_id, rows)}
