@@ -1,8 +1,10 @@
 """Who must act on an order, and since when the answer has been the same."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias
 
 from aggregator.core.history import own_statuses
@@ -113,7 +115,8 @@ class _Now:
         self.steps: tuple[str, ...] = ()
         self.required: dict[str, str] = {}
         self.tasks: dict[str, Task] = {}
-        self.numbers: dict[str, Status | None] = {}
+        self.numbers: dict[str, Status] = {}
+        self.needy: Counter[WaitingOn] = Counter()
 
     def hear(self, kind: _Kind, key: str, value: Any) -> None:
         if kind == "status":
@@ -125,7 +128,7 @@ class _Now:
         elif kind == "task":
             self.tasks[key] = value
         elif kind == "number":
-            self.numbers[key] = value
+            self._hear_number(key, value)
         elif value.meaning == WaitingOn.US:
             self.required[key] = value.raw
         else:
@@ -137,26 +140,32 @@ class _Now:
             return WaitingOn.US
         if self.tasks and self.due():
             return WaitingOn.US
-        if troubled := self.troubled():
-            return min((waiting(status, self.direction) for _, status in troubled), key=_NEEDY.index)
+        if self.numbers and self._numbers_count():
+            return next(who for who in _NEEDY if self.needy[who])
         if self.messaging == "exception" and state_of(self.status) is State.PORTED:
             return WaitingOn.PROVIDER  # it escalates by itself
         return who
 
     def troubled(self) -> tuple[tuple[str, Status], ...]:
-        """The open numbers that need us where the order's own word does not say so, in a fixed order. An order that
-        ended without moving needs nothing of its numbers."""
-        state = state_of(self.status)
-        by_itself = waiting(self.status, self.direction) in _NEEDY
-        if state in _ENDED_UNPORTED or (by_itself and self.status.raw is not None):
-            return ()
-        return tuple(
-            (key, status)
-            for key, status in sorted(self.numbers.items())
-            if status is not None
-            and state_of(status) not in TERMINAL
-            and waiting(status, self.direction) in _NEEDY
-        )
+        """The open numbers that need us where the order's own word does not say so, in a fixed order."""
+        return tuple(sorted(self.numbers.items(), key=itemgetter(0))) if self._numbers_count() else ()
+
+    def _numbers_count(self) -> bool:
+        """An order that ended without moving needs nothing of its numbers, nor one that needs us by its own word."""
+        if not self.numbers or state_of(self.status) in _ENDED_UNPORTED:
+            return False
+        return self.status.raw is None or waiting(self.status, self.direction) not in _NEEDY
+
+    def _hear_number(self, key: str, status: Status | None) -> None:
+        """Keep those that need us, and how many need what."""
+        if known := self.numbers.pop(key, None):
+            self.needy[waiting(known, self.direction)] -= 1
+        if status is None or state_of(status) in TERMINAL:
+            return
+        who = waiting(status, self.direction)
+        if who in _NEEDY:
+            self.numbers[key] = status
+            self.needy[who] += 1
 
     def needs(self) -> tuple[str, ...]:
         """A draft with steps left is only a draft, and an ended order needs nothing more."""
