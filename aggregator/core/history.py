@@ -53,6 +53,8 @@ def shows(said_at: datetime, event_at: datetime) -> bool:
 def in_order(trail: Trail[T], told: Told) -> Trail[T]:
     """A trail in which each document whose own time may mean that of an event, and which was read after it, stands
     after that event and at its moment: so it does as well where the event was known before the document."""
+    if "dated" not in told.trails:
+        return trail
     if not any(not at[2] and after[2] and shows(at[0], after[0]) for (at, _), (after, _) in pairwise(trail)):
         return trail
     dated = frozenset(at for at, _ in told.trails.get("dated", ()))
