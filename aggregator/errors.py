@@ -15,6 +15,7 @@ AggregatorError
     │   └── HostSilent      not even asked: its host answers none of its accounts, and another one asks for all
     ├── AccessDenied        401 or 403: never retried, pauses its account
     ├── Refused             any other 4xx: this request will not get better by repeating it
+    ├── Spent               one poll has asked as much as it may; the next one goes on
     ├── PollFailed          our own code broke on what this feed brought: it costs that feed's poll only
     └── PageChanged         a reply that is not the page we know; never counts as "nothing there"
         ├── TooLarge        a reply of more bytes, values or items than we take: to be asked for in smaller pieces
@@ -97,6 +98,10 @@ class Refused(ProviderError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Spent(ProviderError):
+    """A poll has made as many requests, or taken as long, as one poll may."""
 
 
 class PollFailed(ProviderError):

@@ -15,7 +15,7 @@ from typing import TypeVar
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.due import GOES_ON
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
-from aggregator.core.model import CLOCK_DOUBT, Events, Listing, Orders, Window
+from aggregator.core.model import CLOCK_DOUBT, Events, Listing, Orders, Page, Request, Window
 from aggregator.errors import (
     AccessDenied,
     AggregatorError,
@@ -24,6 +24,7 @@ from aggregator.errors import (
     ProviderError,
     RateLimited,
     Refused,
+    Spent,
 )
 from aggregator.places import Place, place_of
 from aggregator.slices import Outcome, Store, full, slices, word
@@ -38,6 +39,8 @@ EDGE = timedelta(seconds=5)  # how far before now a window ends that must have a
 DAY = timedelta(days=1)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # no order is older, and no cursor
 BATCH = 50
+REQUESTS = 3_000  # of one poll: four whole lists, 300 questions, and room for what is asked in pieces
+LONGEST = timedelta(minutes=25)
 LATE = 50  # pages of a list: one that breaks off behind them goes on there
 
 
@@ -89,13 +92,28 @@ class Polling:
         self.account = account
         self.store: Store[L] = store
         self.held = held
-        self.fetch = fetch
         self.clock = clock
+        self.fetch = self._within(fetch)
         self.initial = initial
         self.marks = dict(store.marks(account.name))
         self.first_look = not any(mark.last_complete_at for mark in self.marks.values())
         self.polled: dict[str, Progress] = {}
         self.skew_s: float | None = None
+
+    def _within(self, fetch: Fetch) -> Fetch:
+        """One budget for all requests of this poll, whatever they are for: no account keeps a worker for ever."""
+        began, made = self.clock(), 0
+
+        def bounded(request: Request) -> Page:
+            nonlocal made
+            made += 1
+            if made > REQUESTS:
+                raise Spent(f"{REQUESTS} requests in one poll; the next one goes on")
+            if self.clock() - began > LONGEST:
+                raise Spent(f"{LONGEST.total_seconds() / 60:g} minutes in one poll; the next one goes on")
+            return fetch(request)
+
+        return bounded
 
     def mark(self, feed: str) -> Mark:
         """What is remembered of a feed."""
@@ -278,7 +296,7 @@ def _going_on(found: Sweep, place: Place) -> Sweep:
 def _with_place(progress: Progress, found: Sweep, before: Place | None) -> Progress:
     """Where a list goes on at the next poll, if it does: one that was too long for this one, or broke off late."""
     late = before is not None or found.pages >= LATE
-    is_long = found.incomplete in ("page cap", "time budget")
+    is_long = found.incomplete in ("page cap", "time budget") or isinstance(found.error, Spent)
     if found.last is None or not (is_long or (late and found.error is not None)):
         broke = before is not None and not found.pages and isinstance(found.error, FetchError)
         return replace(progress, place=before.written() if before and broke else None)

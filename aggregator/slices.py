@@ -18,6 +18,7 @@ from aggregator.errors import (
     ProviderError,
     RateLimited,
     Refused,
+    Spent,
     TooLarge,
 )
 from aggregator.sweep import Sweep
@@ -69,6 +70,7 @@ def word(error: ProviderError | None) -> str:
         Refused: "refused",
         HostSilent: HOST_SILENT,
         PollFailed: "failed",
+        Spent: "budget spent",
     }
     return names.get(type(error), "unreachable")
 

@@ -10,7 +10,16 @@ from aggregator.core.account import Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Recorded
 from aggregator.core.model import Direction, Events, Orders, Part, Want
 from aggregator.core.normalise import gathered
-from aggregator.errors import AccessDenied, AggregatorError, FetchError, PageChanged, PollFailed, RateLimited
+from aggregator.errors import (
+    AccessDenied,
+    AggregatorError,
+    FetchError,
+    PageChanged,
+    PollFailed,
+    ProviderError,
+    RateLimited,
+    Spent,
+)
 from aggregator.slices import Outcome, word
 from aggregator.sweep import BUDGET, Sweep, sweep
 
@@ -75,12 +84,16 @@ class Asking:
     def _ask_for(self, pending: Sequence[Want]) -> Outcome:
         """Ask one by one, orders first, as long as the provider answers, and time and questions are left; the rest
         stays wanted, and is counted."""
-        done, failed, in_a_row, asked = Recorded(), None, 0, 0
+        done, in_a_row, asked = Recorded(), 0, 0
+        failed: ProviderError | None = None
         began = self.clock()
         for want in sorted(pending, key=lambda want: RANK.get(want.part, 2))[: self.questions]:
             asked += 1
             try:
                 found = sweep(self.account, _ask(want), self.fetch)
+                if isinstance(found.error, Spent):
+                    failed, asked = found.error, asked - 1
+                    break
                 done += self._answer(want, found)
             except AggregatorError:
                 raise

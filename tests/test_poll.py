@@ -15,6 +15,7 @@ from standin import Faults
 from standin_lives import DAY, HOUR, MINUTE, SECOND, FoneDynamics, Knobs, Telnyx
 from unwired import SID, Killed, Setting, Unwired, calm, failing, setting
 
+from aggregator import poll as polling
 from aggregator import slices as slicing
 from aggregator import sweep as sweeping
 from aggregator import wants
@@ -581,6 +582,30 @@ def test_a_long_list_whose_rows_moved_meanwhile_begins_anew(
         moved = here.poll("porting_orders")["porting_orders"]
         assert (moved.outcome, moved.complete) == ("drift", False)
         assert here.mark("porting_orders").place is None
+
+
+@pytest.mark.parametrize("what", ["requests", "time"])
+def test_a_poll_has_one_budget_and_what_it_ends_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if what == "requests":
+        monkeypatch.setattr(polling, "REQUESTS", 5)
+    with setting(Unwired(calm(250)), account(), tmp_path) as here:
+
+        def slow(request: Request) -> None:
+            if what == "time":
+                here.wire.ahead += 5 * MINUTE
+
+        here.wire.trouble = slow
+        outcomes = here.poll()
+        assert len(here.wire.asked) <= 6
+        spent = [one.feed for one in outcomes.values() if one.outcome in ("budget spent", "goes on")]
+        assert "portouts" in spent
+        rows = here.rows("select last_error, last_outcome from v1_feeds where feed = 'portouts'")
+        assert "in one poll; the next one goes on" in rows[0][0]
+        if what == "requests":
+            tries = here.rows("select max(tries) from wanted")
+            assert tries in ([(0,)], [(None,)]), "what was not asked has not failed"
 
 
 # --- Fone Dynamics --------------------------------------------------------------------------------------
