@@ -122,6 +122,7 @@ def _said(item: Item, page: Page, feed: str, options: Options) -> tuple[envelope
         source=Source.EVENT,
         source_id=f"{feed}/{id}",
         as_of=at or page.at,
+        looked_at=None if at else page.at,  # a time of ours moves no cursor
         read_at=page.fetched_at,
         announced=Announced(
             feed,
