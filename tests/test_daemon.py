@@ -293,6 +293,9 @@ class Slow:
         """The daemon's clock."""
         return self.now
 
+    def rest(self) -> None:
+        """There is nothing to let go of."""
+
     def refresh(self) -> None:
         """The key is read again."""
 
