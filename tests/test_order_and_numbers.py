@@ -143,7 +143,7 @@ def test_such_an_order_is_on_the_work_list_and_urgent(filler: Filler) -> None:
     [
         (("Completed", "Completed"), "ported"),
         (("Completed", "Cancelled"), "partially_ported"),
-        (("Cancelled", "Cancelled"), "partially_ported"),  # somebody must look at it
+        (("Cancelled", "Cancelled"), "cancelled"),  # none moved
         (("Completed", "Queued"), "ported"),  # still under way: reported as a disagreement
         (("Completed",), "ported"),
     ],

@@ -124,8 +124,8 @@ def statuses_of(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
 
 
 def _completed(own: Trail[Status], numbers: Trail[Status]) -> Trail[Status]:
-    """An order's own statuses, but that it is only partially ported while it is said to be ported and its numbers
-    have ended otherwise. What was told of one moment counts as a whole."""
+    """An order's own statuses, but that it is what its numbers add up to while it is said to be ported and they
+    have ended otherwise: partially ported, or cancelled where none moved. What was told of one moment counts as a whole."""
     if not any(state_of(status) in _NOT_ALL for _, status in numbers):
         return own
     told = [*((at, True, status) for at, status in own), *((at, False, status) for at, status in numbers)]
@@ -158,7 +158,7 @@ def _meant(word: Status, sums: Status | None) -> Status:
     if state_of(sums) not in _NOT_ALL:
         return word
     basis = min(word.meaning.basis, sums.meaning.basis, key=_WEAKEST_FIRST.index)
-    return replace(word, meaning=Meaning(State.PARTIALLY_PORTED, basis))
+    return replace(word, meaning=Meaning(state_of(sums), basis))
 
 
 def summed_up(told: Told, gone: Mapping[str, Stamp]) -> Trail[Status]:
