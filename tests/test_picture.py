@@ -52,8 +52,8 @@ def shown(picture: Picture, width: int = 160) -> list[str]:
 
 def test_a_port_out_is_told_by_its_number_from_whom_to_whom_and_whose_it_was(reader: Reader) -> None:
     picture = pictures.picture(reader, NOW, 3, "none yet", 0)
-    (row,) = [row for row in picture.portouts if row["number_key"] == f"+{LEAVING}"]
-    assert (row["gaining_carrier"], row["earlier_customer"]) == ("Imaginary Wireless", "Elm Street Cafe")
+    (row,) = [row for row in picture.portouts if row["first_number"] == f"+{LEAVING}"]
+    assert (row["gaining_carrier"], row["customer_before"]) == ("Imaginary Wireless", "Elm Street Cafe")
     lines = shown(replace(picture, portouts=[row]))
     head = next(number for number, line in enumerate(lines) if "authorises itself" in line)
     assert lines[head].strip("│ ").split("  ")[0] == "number"
@@ -67,7 +67,7 @@ def test_a_port_out_is_told_by_its_number_from_whom_to_whom_and_whose_it_was(rea
 
 def test_a_port_out_of_several_numbers_says_how_many_more(reader: Reader) -> None:
     picture = pictures.picture(reader, NOW, 3, "none yet", 0)
-    row = {**picture.portouts[0], "numbers_total": 3, "number_key": "+12025550170"}
+    row = {**picture.portouts[0], "numbers_text": "+12025550170 (+2 more)"}
     assert any("+12025550170 (+2 more)" in line for line in shown(replace(picture, portouts=[row])))
 
 
@@ -155,8 +155,8 @@ def crowded(reader: Reader) -> Picture:
     picture = pictures.picture(
         reader, NOW, 3, "both providers answer 503 since Sat 06 Jun 09:00: nothing is lost", 0
     )
-    out = picture.portouts[0] | {"gaining_carrier": "Unreal Communications", "numbers_total": 3}
-    out |= {"earlier_customer": "Maple Street Bakery", "number_key": "+16565550129"}
+    out = picture.portouts[0] | {"gaining_carrier": "Unreal Communications"}
+    out |= {"customer_before": "Maple Street Bakery", "numbers_text": "+16565550129 (+2 more)"}
     why = (
         "number has a special feature (Phone number has a special feature); name does not match (Entity name)"
     )

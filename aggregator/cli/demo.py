@@ -1,5 +1,6 @@
 """The demo: stand-ins of both providers, polled for real, and a screen that shows what a coordinator sees."""
 
+import fcntl
 import logging
 import os
 import shutil
@@ -87,9 +88,31 @@ class Story:
 
 def run(seconds: int, keep: Path) -> int:
     """Run the demo for about so long; its database and configuration stay in `keep`."""
-    folder = _fresh(keep)
-    if folder is None:
-        return BAD_NEWS
+    keep.mkdir(parents=True, exist_ok=True)
+    with _alone(keep) as alone:
+        folder = _fresh(keep) if alone else None
+        return BAD_NEWS if folder is None else _run(seconds, folder)
+
+
+@contextmanager
+def _alone(keep: Path) -> Iterator[bool]:
+    """Whether no other demo runs in the folder; none begins there meanwhile."""
+    descriptor = os.open(keep, os.O_RDONLY)
+    alone = True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"a demo is running in {keep}; name another folder with --keep")
+        alone = False
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield alone
+    finally:
+        os.close(descriptor)
+
+
+def _run(seconds: int, folder: Path) -> int:
     with _world() as sim:
         config = _configured(folder, sim)
         story = Story()
@@ -276,15 +299,17 @@ def _summary(folder: Path, sim: Running, story: Story, lost: int, doubled: int) 
         f"[bold]lost {lost}, doubled {doubled}[/] as counted against the stand-ins"
     )
     out.print("\nThe database stays. Type:\n")
-    out.print(f"  {program} --config {config} waiting", markup=False)
-    out.print(f"  {program} --config {config} number {number[0] if number else ''}", markup=False)
+    out.print(f"  {program} --config {config} waiting", markup=False, soft_wrap=True)
+    out.print(
+        f"  {program} --config {config} number {number[0] if number else ''}", markup=False, soft_wrap=True
+    )
     query = "select state, count(*) from v1_orders group by state"
     path = os.path.relpath(folder / "aggregator.db")
     if shutil.which("sqlite3"):
-        out.print(f'  sqlite3 {path} "{query}"', markup=False)
+        out.print(f'  sqlite3 {path} "{query}"', markup=False, soft_wrap=True)
     else:
         code = f"import sqlite3; print(*sqlite3.connect('{path}').execute('{query}'), sep='\\n')"
-        out.print(f'  {_python()} -c "{code}"', markup=False)
+        out.print(f'  {_python()} -c "{code}"', markup=False, soft_wrap=True)
 
 
 def _program() -> str:

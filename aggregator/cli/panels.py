@@ -93,13 +93,13 @@ def _port_outs(rows: list[Row], now: datetime, width: int) -> RenderableType:
     wide = width >= WIDE
     grid = _grid("number", "from", "to", "customer", "authorises itself")
     for row in rows:
-        more = f" (+{row['numbers_total'] - 1}{' more' * wide})" if row["numbers_total"] > 1 else ""
+        numbers = row["numbers_text"] or "not told"
         left = _left(row["deadline_at"], now) + ", unless we decide" * wide
         grid.add_row(
-            output.printable(f"{row['number_key'] or 'not told'}{more}"),
+            output.printable(numbers if wide else numbers.replace(" more)", ")")),
             output.printable(_losing(row)),
             output.printable(row["gaining_carrier"] or "not told"),
-            output.printable(row["earlier_customer"] or "not known"),
+            output.printable(row["customer_before"] or "not known"),
             Text(left, style="bold red"),
         )
     title = "a port-out nobody expected" + ": it goes through unless we decide" * (not wide)

@@ -21,17 +21,6 @@ TONES = {
 }
 """How the states are coloured that an order goes to; what leaves one of `TROUBLE` and goes on is good news."""
 TROUBLE = frozenset({"exception", "action_needed", "unknown"})
-PORT_OUTS = """
-select w.order_id, w.provider, w.numbers_total, w.deadline_at, w.why, o.losing_carrier, o.gaining_carrier,
-  (select min(n.number_key) from v1_numbers n where n.order_id = w.order_id and n.is_current) as number_key,
-  (select i.customer_reference from v1_numbers n join v1_orders i on i.order_id = n.order_id
-    where i.direction = 'port_in' and i.account = w.account and i.customer_reference is not null
-      and i.ported_at is not null
-      and n.number_key in (select mine.number_key from v1_numbers mine where mine.order_id = w.order_id)
-    order by i.ported_at desc limit 1) as earlier_customer
-from v1_waiting w join v1_orders o on o.order_id = w.order_id
-where w.direction = 'port_out' order by w.urgency, w.deadline_at, w.order_id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,7 @@ def picture(reader: "Reader", now: datetime, polls: int, outage: str, after: int
     return Picture(
         now=now,
         polls=polls,
-        portouts=list(reader.query(PORT_OUTS, {})),
+        portouts=[row for row in waiting if row["direction"] == "port_out"],
         waiting=_mixed([row for row in waiting if row["direction"] == "port_in"]),
         waiting_total=len(waiting),
         same_state=_same_state(reader),

@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         help="Telnyx porting orders; a fifth as many port-outs and a third as many Fone Dynamics requests",
     )
     options.add_argument(
-        "--days", type=_whole(1, 3_650), default=45, help="days of provider time in which orders are born"
+        "--days", type=_whole(1, 3_650), default=45, help="days of provider time in which orders are made"
     )
     options.add_argument(
         "--start", type=_instant, help="when the world begins, with its zone (default: --days ago)"
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         help="days that have passed when the clock begins to run",
     )
     options.add_argument(
-        "--speed", type=_speed, default=1.0, help="how much faster than real its clock runs; 0 stands"
+        "--speed", type=_speed, default=1.0, help="how much faster than real its clock runs; 0: it stands still"
     )
     options.add_argument(
         "--require-auth", action="store_true", help="refuse other credentials than the printed ones"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one view is filtered and sorted: the column that `since` and `until` speak of, and the order.
-    `owner` is the column that leads to the orders, for filters that only they have."""
+    """How one view is filtered and sorted: the column that `since` and `until` speak of, and the order."""
 
     name: str
     order: str
-    time: str | None = None
-    columns: frozenset[str] = field(default_factory=frozenset)
-    owner: str = "order_id"
+    time: str | None
+    columns: frozenset[str]
 
 
-def _view(name: str, order: str, time: str | None = None, columns: str = "", owner: str = "order_id") -> View:
-    return View(f"v1_{name}", order, time, frozenset(columns.split()), owner)
+def _view(name: str, order: str, time: str | None, columns: str) -> View:
+    return View(f"v1_{name}", order, time, frozenset(columns.split()))
 
 
 VIEWS = {
@@ -69,7 +67,7 @@ VIEWS = {
         "waiting_since",
         "account provider direction state customer_reference",
     ),
-    "groups": _view("groups", "account, group_key", None, "account provider group_key state", "account"),
+    "groups": _view("groups", "account, group_key", None, "account provider group_key state"),
     "orders": _view(
         "orders",
         "is_open desc, last_changed_at desc, order_id",
@@ -80,22 +78,17 @@ VIEWS = {
         "changes", "seq", "observed_at", "account provider direction customer_reference order_id kind"
     ),
     "events": _view("events", "occurred_at, event_id", "occurred_at", "account provider order_id"),
-    "feeds": _view("feeds", "account, feed", "last_attempt_at", "account provider", "account"),
-    "accounts": _view("accounts", "account", None, "account provider", "account"),
-    "unknown": _view(
-        "unknown_words", "account, vocabulary, word", "last_seen_at", "account provider", "account"
-    ),
-    "quarantine": _view(
-        "quarantine", "last_seen_at desc, quarantine_id", "last_seen_at", "account provider", "account"
-    ),
+    "feeds": _view("feeds", "account, feed", "last_attempt_at", "account provider"),
+    "accounts": _view("accounts", "account", None, "account provider"),
+    "unknown": _view("unknown_words", "account, vocabulary, word", "last_seen_at", "account provider"),
+    "quarantine": _view("quarantine", "last_seen_at desc, quarantine_id", "last_seen_at", "account provider"),
     "numbers": _view("numbers", "order_id, number_key", None, "order_id number_key account provider"),
     "reasons": _view("reasons", "from_at", None, "order_id"),
     "comments": _view("comments", "occurred_at", None, "order_id"),
     "timeline": _view("timeline", "sort_at, entry_id", "sort_at", "order_id number_key"),
 }
-OF_ORDERS = frozenset({"account", "provider", "direction", "state", "customer_reference"})
-"""What every view can be filtered by: where it lacks the column, its rows' orders (or, for rows that belong to
-an account, that account's orders) decide."""
+OF_ORDERS = frozenset({"direction", "state", "customer_reference"})
+"""What every view of rows that belong to orders can be filtered by: where it lacks the column, their orders decide."""
 
 
 def open_reader(url: str, schema_name: str = "porting") -> "Reader":
@@ -167,15 +160,12 @@ class Reader:
         """The statement that asks for these rows, and its values."""
         known = VIEWS[view]
         where, values = _where(known, filters or {})
-        bounds = []
         for name, sign, at in (("since", ">=", since), ("until", "<", until)):
             if at is not None:
-                bounds.append(f"{known.time or 'observed_at'} {sign} :{name}")
+                if known.time is None:
+                    raise ValueError(f"{known.name} has no {name}")
+                where.append(f"{known.time} {sign} :{name}")
                 values[name] = self._instant(at)
-        if bounds and known.time is None:
-            changed = f"select {known.owner} from v1_changes where {' and '.join(bounds)}"
-            bounds = [f"{known.owner} in ({changed})"]
-        where += bounds
         if after is not None:
             where.append("seq > :after")
             values["after"] = after
@@ -272,8 +262,9 @@ def _literal(text: str) -> str:
 
 def _where(known: View, filters: Mapping[str, object]) -> tuple[list[str], dict[str, object]]:
     """The conditions of some filters (of a list, any value will do); those of columns that the view lacks speak of the rows' orders."""
+    there = known.columns | (OF_ORDERS if "order_id" in known.columns else frozenset())
     for name in filters:
-        if name not in known.columns | OF_ORDERS:
+        if name not in there:
             raise ValueError(f"{known.name} has no filter {name}")
     where, foreign, values = list[str](), list[str](), dict[str, object]()
     for name, value in filters.items():
@@ -284,7 +275,7 @@ def _where(known: View, filters: Mapping[str, object]) -> tuple[list[str], dict[
         condition = f"{name} in ({', '.join(f':{bound}' for bound in many)})"
         (where if name in known.columns else foreign).append(condition)
     if foreign:
-        where.append(f"{known.owner} in (select {known.owner} from v1_orders where {' and '.join(foreign)})")
+        where.append(f"order_id in (select order_id from v1_orders where {' and '.join(foreign)})")
     return where, values
 
 
