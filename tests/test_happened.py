@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import filled
 import pytest
 from filled import ACME
+from made import account, hour
+from stored import NUMBER, desk, event, look
+
+from aggregator.core.model import Fact, Word
+from aggregator.store.past import Past, Then
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -51,3 +57,26 @@ def test_before_all_that_was_told_there_was_no_order(
     assert run(config, "show", ACME, "--happened-by", "2026-05-01T00:00Z")[0] == 1
     code, _, err = run(config, "orders", "--as-of", "1d", "--happened-by", "1d")
     assert code == 2 and "--as-of does not go with it" in " ".join(err.split())
+
+
+def happened(url: str, at: float, *facts: Fact) -> list[Then]:
+    """What had happened to the orders by that hour, of what these facts tell, recorded one by one."""
+    with desk(url) as acme:
+        for fact in facts:
+            acme.record(fact)
+        reader = acme.reader()
+        past = Past(reader, {"acme": account(name="acme")}, hour(at), timedelta(days=14), happened=True)
+        found = list(past.orders(reader.select("orders")))
+        reader.close()
+        return found
+
+
+def test_a_document_counts_from_its_own_word_and_not_from_when_we_looked(database_url: str) -> None:
+    """What was announced of something else since puts a look behind it, but not what it says of the rest."""
+    told = event(1, messaging=Word("pending"), key="messaging")
+    read = look(9, "exception", NUMBER, as_of=-5, said_at=hour(-5))
+    (then,) = happened(database_url, -4, told, read)
+    assert (then.order["state"], then.order["numbers_total"]) == ("exception", 1)
+    assert then.order["state_since"] == "2026-06-15T07:00:00.000000Z"
+    assert then.order["messaging_state"] is None
+    assert happened(database_url, -6) == []

@@ -7,6 +7,7 @@ pages may arrive late, twice, in any order, from two processes, and the end is t
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +32,8 @@ NUMBER_TRAILS = frozenset({"status", "requirement"})
 
 NUMBER_FACET = "number."
 """What the facets of numbers are called among those of an order: `number.status`."""
+
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 _PLAIN = (
     *("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "missing"),
@@ -62,9 +65,17 @@ def facet_stamp(fact: Fact, facet: str) -> Stamp:
     return (dict(fact.facets_at).get(facet, fact.said_at), *at[1:])
 
 
-def fold(before: Standing | None, facts: Iterable[Fact]) -> Standing:
-    """The order after these (normalised) facts. All must speak of one order; at least one is needed."""
-    draft = _Draft(before.told if before else Told())
+def begun_by(fact: Fact, moment: datetime) -> bool:
+    """Whether something of what a fact says was so by a moment."""
+    if fact.said_at is None:
+        return fact.as_of <= moment
+    return any(facet_stamp(fact, facet)[0] <= moment for facet in facets_of(fact))
+
+
+def fold(before: Standing | None, facts: Iterable[Fact], until: datetime = FOR_EVER) -> Standing:
+    """The order after these (normalised) facts. All must speak of one order; at least one is needed. Of a document
+    whose facets have places of their own, only what was so by `until` counts."""
+    draft = _Draft(before.told if before else Told(), until)
     ref = before.ref if before else None
     for fact in facts:
         ref = fact.order
@@ -179,8 +190,8 @@ def insert(trail: list[tuple[Stamp, Any]], at: Stamp, value: object) -> None:
 class _Draft:
     """The mutable inside of one fold."""
 
-    def __init__(self, told: Told) -> None:
-        self.before = told
+    def __init__(self, told: Told, until: datetime) -> None:
+        self.before, self.until = told, until
         self.order = _Facets(told.facets, told.trails, ORDER_TRAILS)
         self.numbers: dict[str, tuple[Stamp, Stamp, _Facets]] = {}
         self.comments, self.documents = told.comments, told.documents
@@ -201,11 +212,18 @@ class _Draft:
     def _add_apart(self, fact: Fact) -> None:
         """A document whose facets have places of their own."""
         for name, value in said_of_order(fact):
-            self.order.add(facet_stamp(fact, name), ((name, value),))
-        for said in fact.numbers.numbers if fact.numbers else ():
-            facets = self._mentioned(said, facet_stamp(fact, "list"))
+            self._add_at(self.order, facet_stamp(fact, name), name, value)
+        listed = facet_stamp(fact, "list")
+        for said in fact.numbers.numbers if fact.numbers and listed[0] <= self.until else ():
+            facets = self._mentioned(said, listed)
             for name, value in said_of_number(said):
-                facets.add(facet_stamp(fact, NUMBER_FACET + name), ((name, value),))
+                # Without its writing there is no number, whenever it was first written.
+                at = listed if name == "raw" else facet_stamp(fact, NUMBER_FACET + name)
+                self._add_at(facets, at, name, value)
+
+    def _add_at(self, facets: _Facets, at: Stamp, name: str, value: object) -> None:
+        if at[0] <= self.until:
+            facets.add(at, ((name, value),))
 
     def _mentioned(self, said: NumberSaid, at: Stamp) -> _Facets:
         """The facets of a number that is mentioned under this stamp."""

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aggregator.core.account import Account
 from aggregator.core.clocks import clocks
-from aggregator.core.fold import fold
+from aggregator.core.fold import begun_by, fold
 from aggregator.core.model import Fact, Source
 from aggregator.core.past import judged
 from aggregator.core.standing import NUMBER_FIELDS, Held, Number, Standing
@@ -88,7 +88,7 @@ class Past:
             changed = self._changed(connection, rows)
         for name, row in rows.items():
             if name in facts:
-                standing = fold(None, facts[name])
+                standing = fold(None, facts[name], self.at) if self.happened else fold(None, facts[name])
                 order = self._order(row, standing, facts[name], changed.get(name))
                 yield Then(order, standing, frozenset() if self.happened else _owed(facts[name]))
 
@@ -102,12 +102,17 @@ class Past:
     def _facts(self, connection: Connection, rows: Mapping[str, View]) -> dict[str, list[Fact]]:
         fact, order = table_of(FactRow), table_of(OrderRow)
         query = select(fact, order.c.order_id).join(order, order.c.id == fact.c.order_pk)
+        if not self.happened:
+            query = query.where(fact.c.read_at <= self.at)
         facts: dict[str, list[Fact]] = {}
-        for said in several(connection, query.where(fact.c[self._when] <= self.at), order.c.order_id, rows):
+        for said in several(connection, query, order.c.order_id, rows):
             row = rows[said.order_id]
             account = self.accounts.get(row["account"])
-            if account is not None:
-                facts.setdefault(said.order_id, []).append(_fact(row, said, account))
+            if account is None:
+                continue
+            told = _fact(row, said, account)
+            if not self.happened or begun_by(told, self.at):
+                facts.setdefault(said.order_id, []).append(told)
         for name, row in rows.items():
             if row["account"] not in self.accounts:
                 self._unanswered(f"{row['account']}: not configured any more, so its words are not known")
@@ -120,11 +125,6 @@ class Past:
         fact, order = table_of(FactRow), table_of(OrderRow)
         query = select(fact.c.id).join(order, order.c.id == fact.c.order_pk)
         return connection.execute(query.where(order.c.order_id == order_id).limit(1)).first() is not None
-
-    @property
-    def _when(self) -> str:
-        """The column of a fact that says whether it belongs here."""
-        return "as_of" if self.happened else "read_at"
 
     def _told(self, change: Any) -> Any:
         """When a change happened (where nobody told: when it was seen), or when it was told."""
