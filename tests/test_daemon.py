@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
 
 import filled
 import psycopg
@@ -455,6 +457,39 @@ def test_health_and_metrics_are_served_beside_the_polling(
     code, text = ask("/readyz")
     assert code == 503 and "no database yet" in text
     assert ask("/metrics")[0] == 503 and ask("/healthz") == (200, "ok\n")
+    assert service.end() == 0
+
+
+def test_the_page_tells_times_in_the_configured_zone(
+    simulate: Callable[..., Running], started: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    http_and_zone = f'[http]\nlisten = "{listen}"\npage = true\n[display]\ntime_zone = "Asia/Tokyo"\n'
+    service = started(simulate("--orders", "3"), http_and_zone + TOML, TZ="America/New_York")
+    service.hears("READY=1")
+    service.logged("http.listening")
+    service.until("select count(*) = 4 from v1_feeds where last_complete_at is not null")
+
+    def times() -> list[tuple[str, str]]:
+        with closing(http.client.HTTPConnection(listen, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", "/")
+            text = connection.getresponse().read().decode()
+        return re.findall(r'<time datetime="([^"]+)">([^<]+)</time>', text)
+
+    shown = times()
+    moments = [datetime.fromisoformat(at.replace("Z", "+00:00")) for at, _ in shown]
+    told = [f"{at.astimezone(ZoneInfo('Asia/Tokyo')):%a %d %b %Y %H:%M} JST" for at in moments]
+    assert len(shown) >= 5 and [text for _, text in shown] == told
+    assert all(at.endswith(("Z", "+00:00")) for at, _ in shown), "for programs they stay in UTC"
+    toml = service.folder / "aggregator.toml"
+    toml.write_text(toml.read_text().replace("Asia/Tokyo", "Australia/Brisbane"))
+    service.process.send_signal(signal.SIGHUP)
+    service.logged("reload.done")
+    deadline = time.monotonic() + PATIENCE_S
+    while "JST" in str(shown := times()) and time.monotonic() < deadline:
+        time.sleep(0.05)  # an answer is good for a second
+    assert {text.rsplit(" ", 1)[1] for _, text in shown} == {"AEST"}
     assert service.end() == 0
 
 

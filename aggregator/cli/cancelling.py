@@ -24,7 +24,7 @@ FEW = 5  # numbers that are named
 
 
 def cancel_one(name: str, yes: bool) -> int:
-    """Find the order, say what will be asked, ask for leave, and do it."""
+    """Find the order, say what will be asked, ask for confirmation, and do it."""
     config = setup.configuration()
     setup.logging(config, quiet=True)
     with setup.reader() as reader:

@@ -86,7 +86,7 @@ def cancel(
     order: Annotated[
         str, typer.Argument(help="An order_id, a provider's id, a support key, or a unique prefix.")
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for leave.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> int:
     """Ask the provider, once, to cancel an order (Telnyx port-ins). Off unless the account has allow_actions.
 

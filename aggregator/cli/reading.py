@@ -208,7 +208,7 @@ def quarantine(asked: Filters) -> int:
 def metrics() -> int:
     """What the database knows, once, as Prometheus reads it: for a textfile collector on hosts without the daemon.
 
-    Example: [bold]porting-aggregator metrics > /var/lib/node_exporter/porting.prom.new[/]
+    Example: [bold]porting-aggregator metrics > porting.prom.new && mv porting.prom.new porting.prom[/]
     """
     from aggregator.cli.figures import metrics_once
 
