@@ -135,7 +135,7 @@ class Adapter:
     it gives without a text; asked once a day. `clocks`: what the provider does by itself, and when. `usual`: how
     long its orders stay in a state before they are stuck. `cancel`: how to ask for a cancellation, where the
     provider has a call for it. `refusal`: the code and title of a refusal in the provider's own error envelope, None for a
-    reply without it, which is some wall's before the provider; `limited_by`: codes that mean "too many requests"."""
+    reply without it, which is that of a firewall or proxy before the provider; `limited_by`: codes that mean "too many requests"."""
 
 
 # --- accounts -------------------------------------------------------------------------------------------

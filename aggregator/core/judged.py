@@ -123,8 +123,8 @@ def _words(adapter: Adapter) -> Iterator[Mistake]:
             if not isinstance(word, str) or not word:
                 yield Mistake(here, f"a word is a text, not {kind_of(word)}")
                 continue
-            if (twin := spelt.setdefault(folded(word), word)) != word:
-                yield Mistake(here, f"the same word as {twin!r}", word)
+            if (same := spelt.setdefault(folded(word), word)) != word:
+                yield Mistake(here, f"the same word as {same!r}", word)
             yield from _meaning(here, vocabulary, word, meaning)
 
 
@@ -157,8 +157,8 @@ def _reasons(adapter: Adapter) -> Iterator[Mistake]:
         if not isinstance(code, str) or not code:
             yield Mistake(here, f"a code is a text, not {kind_of(code)}")
             continue
-        if (twin := spelt.setdefault(folded(code), code)) != code:
-            yield Mistake(here, f"the same code as {twin!r}", code)
+        if (same := spelt.setdefault(folded(code), code)) != code:
+            yield Mistake(here, f"the same code as {same!r}", code)
         if not isinstance(reason, Reason):
             yield Mistake(here, f"not a Reason but {kind_of(reason)}", code)
             continue

@@ -65,7 +65,7 @@ def json_object(page: Page) -> dict[str, Any]:
 
 
 def refused(page: Page) -> dict[str, Any]:
-    """The body of a reply of any status as a JSON object; empty when it is none, like the page of a wall."""
+    """The body of a reply of any status as a JSON object; empty when it is none, like the page of a firewall."""
     try:
         value = loads(page.body[:65_536], page.request.path)
     except PageChanged:

@@ -23,7 +23,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
 
 
 def reset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """How long `x-ratelimit-reset` has us wait: one page of Telnyx says seconds, another shows a Unix time."""
+    """How long `x-ratelimit-reset` has us wait: a provider may document seconds in one place and show a Unix time in another."""
     number = _seconds(headers.get("x-ratelimit-reset"), 10**12)
     if number is not None and number >= 10**9:
         number -= _their_time(headers, now).timestamp()

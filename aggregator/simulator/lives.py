@@ -52,5 +52,5 @@ def births(settings: Settings, start: datetime) -> Iterator[Birth]:
 
 
 def surprise(settings: Settings, number: int, at: datetime, numbers: Sequence[str] = ()) -> Birth:
-    """A port-out nobody expected, of these numbers, born now."""
+    """A port-out nobody expected, of these numbers, made now."""
     return Birth(at, "out", 900_000 + number, f"{settings.seed}/surprise/{number}", numbers)

@@ -77,7 +77,10 @@ def parser() -> argparse.ArgumentParser:
         help="days that have passed when the clock begins to run",
     )
     options.add_argument(
-        "--speed", type=_speed, default=1.0, help="how much faster than real its clock runs; 0: it stands still"
+        "--speed",
+        type=_speed,
+        default=1.0,
+        help="how much faster than real its clock runs; 0: it stands still",
     )
     options.add_argument(
         "--require-auth", action="store_true", help="refuse other credentials than the printed ones"

@@ -31,8 +31,8 @@ CONTENT = "contents of replies (shares of requests)"
 LISTS = "lists (shares of items, or of pages after the first)"
 FONE = "what Fone Dynamics leaves open"
 TELNYX = "what Telnyx leaves open"
-EVENTS = "Telnyx events born from now on"
-ORDERS = "orders born from now on"
+EVENTS = "Telnyx events made from now on"
+ORDERS = "orders made from now on"
 CLOCK = "the Date header"
 
 

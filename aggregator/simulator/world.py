@@ -160,7 +160,7 @@ class World:
     # --- what may be asked of it ------------------------------------------------------------------------
 
     def surprise(self) -> str:
-        """A port-out nobody expected, of numbers that once ported in, where there are any; born now. Returns its
+        """A port-out nobody expected, of numbers that once ported in, where there are any; made now. Returns its
         id."""
         now = self.now()
         self._surprises += 1
