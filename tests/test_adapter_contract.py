@@ -382,16 +382,6 @@ def test_a_secret_in_any_text_gets_into_no_text_for_people(recording: Recording)
             assert not [secret for secret in SECRETS if secret in repr((texts, description))], path
 
 
-@every_provider
-def test_a_provider_says_which_of_its_fields_are_free_text(name: str) -> None:
-    def leaves(tree: KeepTree) -> Iterator[KeepTree]:
-        for branch in tree.values():
-            yield from leaves(branch) if branch else (branch,)
-
-    adapter = providers.load(name)
-    assert any(leaf is FREE for tree in adapter.keep.values() for leaf in leaves(tree))
-
-
 def reshaped(value: Any, tree: KeepTree | None, trees: Mapping[str, KeepTree], where: str) -> Iterator[Any]:
     """The JSON again and again, each time with one kept field in another shape that hides a canary."""
     tree = trees.get(where, tree)

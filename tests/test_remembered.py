@@ -49,7 +49,7 @@ def test_an_order_is_remembered_while_its_facts_are_the_same(database_url: str) 
     with desk(database_url) as here:
         told(here)
         with here.store.engine.connect() as tx:
-            version = here.account.words.version
+            version = here.account.words.in_memory
             (kept,) = here.store.remembered.known(tx, [1, 2], version).values()
             assert kept.standing.order.state == "ported"
             assert not here.store.remembered.known(tx, [1], "other words")

@@ -217,6 +217,7 @@ def _begun(history: tuple[Fact, ...], number: str, made_at: datetime | None) -> 
             f"history/{first.order.id}|{number}|begun",
             made_at,
             first.read_at,
+            looked_at=first.read_at,  # no entry of the history, so no cursor moves by it
             numbers=said,
         )
 
