@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from aggregator import answers
 from aggregator.core.account import Feed, FeedKind
 from aggregator.core.findings import Findings, Mark, Recorded
 from aggregator.core.model import Direction, Events, Orders, Part, Want
-from aggregator.core.normalise import gathered
 from aggregator.errors import (
     AccessDenied,
     AggregatorError,
@@ -119,22 +119,20 @@ class Asking:
         return Outcome("wanted", outcome, failed is None, done, failed, left=left)
 
     def _answer(self, want: Want, found: Sweep) -> Recorded:
-        """Record what came for a want. An event whose payload is still owed is a want that the store keeps;
-        a number list is whole only when all of its pages came and fit together, and it is asked for only where
-        there are numbers."""
-        if want.part is Part.NUMBERS and found.complete and (found.short or not found.came):
-            found.incomplete = "drift" if found.short else "contradiction"
-        facts = tuple(found.facts)
-        if want.part is Part.NUMBERS and found.complete:
-            facts = gathered(facts)
+        """Record what came for a want. An event whose payload is still owed is a want that the store keeps. An
+        answer that is none, but always the same, is what the provider has to say: it is told, the poll is complete,
+        and a day later it is asked for again."""
+        at = found.at or self.clock()
+        unanswered = answers.unanswered(want, found)
+        answers.conclude(want, unanswered, found, at)
         findings = Findings(
             want.feed or "wanted",
-            found.at or self.clock(),
-            facts,
+            at,
+            tuple(found.facts),
             tuple(found.wants),
             tuple(found.skipped),
-            answered=(want,) if found.complete else (),
-            failed=() if found.complete else (want,),
+            answered=(want,) if unanswered is None else (),
+            failed=() if unanswered is None else (unanswered,),
             initial=self.poll.first_look,
         )
         return self.store.record(self.account, self.held, findings)

@@ -10,6 +10,10 @@ HOST_SILENT = "host_silent"
 """The outcome of a poll that was not made, because the host answers nobody: no failure of this account's."""
 
 
+CERTAIN = 3
+"""So many equal answers, one after the other, are what the provider has to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What the store remembers of a feed. `cursor` is how far the feed is known complete, in the provider's

@@ -37,7 +37,7 @@ FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 _PLAIN = (
     *("status", "messaging", "activation", "steps", "numbers_total", "requirements_met", "missing"),
-    "task",
+    *("task", "listed"),
 )
 _GROUPS = tuple(
     (group, tuple(column.name for column in fields(kind)))
@@ -108,7 +108,7 @@ def said_of_order(fact: Fact) -> Iterator[tuple[str, object]]:
     if fact.asked:
         yield "asked", True
     if isinstance(fact.numbers, Whole):
-        yield "list", None
+        yield "list", len(fact.numbers.numbers)
     if fact.link is not None and fact.link.child == fact.order.id:
         yield "parent", fact.link.parent
     if fact.said_at is not None and (fact.status is not None or fact.numbers is not None):

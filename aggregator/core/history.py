@@ -101,7 +101,7 @@ def moved_in(runs: Sequence[Run]) -> Run | None:
 
 def gone_of(told: Told) -> Mapping[str, Stamp]:
     """The numbers that were removed: when a whole list first lacked one after it was last spoken of."""
-    lists: Trail[None] = told.trails.get("list", ())
+    lists: Trail[int] = told.trails.get("list", ())
     if not lists:
         return {}
     newest = lists[-1][0]

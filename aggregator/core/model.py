@@ -455,6 +455,8 @@ class Fact:
     steps: tuple[str, ...] | None = None
     numbers: Partial | Whole | None = None
     numbers_total: int | None = None
+    #: How many numbers the order's own list had in several looks, one after the other, beside another count.
+    listed: int | None = None
     requirements_met: bool | None = None
     missing: tuple[str, ...] | None = None
     task: Task | None = None
@@ -482,6 +484,11 @@ class Want:
     because: str | None = None
     not_before: datetime | None = None
     noted_at: datetime | None = field(default=None, compare=False)
+    #: How many numbers the order says that it has, where its list is wanted.
+    expected: int | None = field(default=None, compare=False)
+    #: What it was answered with that is no whole answer, and how often, one after the other.
+    answer: str | None = field(default=None, compare=False)
+    answers: int = field(default=0, compare=False)
 
     @property
     def ref(self) -> str:

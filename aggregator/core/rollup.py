@@ -40,7 +40,7 @@ from aggregator.core.waiting import waits
 from aggregator.core.why import why
 
 PORTED_EARLY, OPEN_LATE = "ported_with_open_numbers", "open_with_all_numbers_ended"
-NEED_MORE = "numbers_need_more"
+NEED_MORE, COUNT_DIFFERS = "numbers_need_more", "numbers_count_differs"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _NO_STATUS = Status(None)
 _MESSAGING_OPEN = frozenset({"activating", "exception", "partially_ported", "unknown"})
@@ -252,19 +252,31 @@ def _counters(told: Told, state: State, numbers: Mapping[str, Number], need_more
         "rollup_state": rollup,
         "is_mixed": len(set(states)) > 1,
         "disagreement": _disagreement(state, rollup, len(current) >= total)
-        or (NEED_MORE if need_more else None),
+        or (NEED_MORE if need_more else None)
+        or (COUNT_DIFFERS if _count_differs(told) else None),
     }
 
 
 def _disagreement(state: State, numbers: State | None, all_known: bool) -> str | None:
-    """Where the order's own word and its numbers contradict each other: reported, never repaired. (That an open
-    number needs us while its order's word does not say so, is the third such case: `NEED_MORE`.) That every
-    number ended is known only where every number is."""
+    """Where the order's own word and its numbers contradict each other: reported, never repaired. (Two more such
+    cases: an open number needs us while its order's word does not say so, `NEED_MORE`; and `COUNT_DIFFERS`.) That
+    every number ended is known only where every number is."""
     if state is State.PORTED and numbers is not None and numbers not in TERMINAL:
         return PORTED_EARLY
     if state not in TERMINAL and numbers in TERMINAL and all_known:
         return OPEN_LATE
     return None
+
+
+def _count_differs(told: Told) -> bool:
+    """Whether the order's count of its numbers and its list of them differ: within one reply, or when several looks
+    at the list had the same answer, and no other list came since. A count of nothing tells nothing."""
+    count, whole, listed = (told.facets.get(name) for name in ("numbers_total", "list", "listed"))
+    if count is None or count[1] == 0:
+        return False
+    if listed is not None and (whole is None or listed[0] >= whole[0]):
+        return listed[1] != count[1]
+    return whole is not None and whole[0][:2] == count[0][:2] and whole[1] != count[1]
 
 
 def _total(told: Told, known: int) -> int:

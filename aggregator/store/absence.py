@@ -69,6 +69,6 @@ def ask(
     tx: Connection, account_id: int, direction: Direction, ids: Set[str], since: datetime, at: datetime
 ) -> None:
     """Want these orders themselves, unless they are wanted already."""
-    fresh = {"account_id": account_id, "kind": Part.ORDER, "since": since, "wanted_at": at}
+    fresh = {"account_id": account_id, "kind": Part.ORDER, "since": since, "wanted_at": at, "answers": 0}
     rows = [{**fresh, "ref": f"{direction}/{id}", "tries": 0, "not_before": None} for id in sorted(ids)]
     insert(tx, WantRow, rows, unless_there=WANT)

@@ -16,6 +16,7 @@ from aggregator.core.account import Words
 from aggregator.core.fold import facets_of, stamp
 from aggregator.core.history import shows
 from aggregator.core.model import Fact, OrderRef, Part, Source
+from aggregator.core.rollup import COUNT_DIFFERS
 from aggregator.store.absence import MISSES
 from aggregator.store.facts import decoded
 from aggregator.store.rows import digest
@@ -126,7 +127,8 @@ class Door:
             return None
         if stands_at is not None and not fact.asked and same and fact.as_of >= stands_at:
             confirmed = event_at is not None and stands_at < event_at <= fact.as_of
-            if not confirmed or fact.part is not Part.ORDER:
+            counted = fact.listed is not None or order.get("disagreement") == COUNT_DIFFERS
+            if not (counted if fact.part is Part.NUMBERS else confirmed):
                 return None
         # The same words, earlier, are news too: since when they hold.
         return self._placed(fact, looked_at, order, None if same else stands_at) if apart else fact

@@ -90,7 +90,7 @@ def encoded(fact: Fact) -> str:
     for name in ("documents_changed", "absent", "asked"):
         if getattr(fact, name):
             said[name] = True
-    for name in ("steps", "numbers_total", "requirements_met", "missing", "deleted"):
+    for name in ("steps", "numbers_total", "listed", "requirements_met", "missing", "deleted"):
         if (value := getattr(fact, name)) is not None:
             said[name] = value
     return _compact(said)

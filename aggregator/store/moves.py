@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from aggregator.core.account import Account, FeedKind
+from aggregator.core.findings import CERTAIN
 from aggregator.core.model import NOT_TOLD, Change, Direction, Fact, OrderRef, Part, Whole
 from aggregator.core.standing import Standing
 from aggregator.store.statements import alter, several, table_of
@@ -36,6 +37,7 @@ _NEWEST_FACT = select(func.max(_FACT.c.id)).where(_FACT.c.order_pk == bindparam(
 _OWED = {
     direction: select(_WANT.c.ref)
     .where(_WANT.c.account_id == bindparam("account_id"), _WANT.c.kind == Part.NUMBERS)
+    .where(_WANT.c.answers < CERTAIN)
     .where(_WANT.c.ref.startswith(f"{direction}/", autoescape=True))
     .limit(1)
     for direction in Direction

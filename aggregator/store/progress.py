@@ -1,6 +1,6 @@
 """How the polls go: the run record and cursor of each feed, and what had to be set aside."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
@@ -22,6 +22,7 @@ _RUNS = select(_FEED).where(_FEED.c.account_id == bindparam("account_id"))
 _ASIDE = select(_QUARANTINE).where(
     _QUARANTINE.c.account_id == bindparam("account_id"), _QUARANTINE.c.feed == bindparam("feed")
 )
+_ALONE = _ASIDE.where(_QUARANTINE.c.resolved_at.is_(None))
 _UNREAD_FIELDS = _ASIDE.where(_QUARANTINE.c.resolved_at.is_(None), _QUARANTINE.c.ref.contains("/"))
 _WALKS = select(_BACKFILL).where(_BACKFILL.c.account_id == bindparam("account_id"))
 _WALKED = update(_BACKFILL).where(
@@ -32,6 +33,8 @@ _COUNT = _WALKED.values({name: _BACKFILL.c[name] + bindparam(f"more_{name}") for
 _FORWARD = _WALKED.where(_BACKFILL.c.done_until < bindparam("walked_until")).values(
     done_until=bindparam("walked_until")
 )
+WANTED = "wanted"
+"""Under this name stands what was asked for by itself, beside the feeds."""
 _WALK = tuple(column.name for column in fields(Backfill))
 
 
@@ -151,7 +154,18 @@ def quarantine(tx: Connection, account_id: int, findings: Findings, given_up: It
     for ref in read & known.keys() - written.keys():
         if known[ref]["resolved_at"] is None:
             written[ref] = {**known[ref], "resolved_at": findings.at}
-    upsert(tx, QuarantineRow, ("account_id", "feed", "ref"), list(written.values()))
+    rows = [*written.values(), *_read_since(tx, account_id, findings, looked)]
+    upsert(tx, QuarantineRow, ("account_id", "feed", "ref"), rows)
+
+
+def _read_since(
+    tx: Connection, account_id: int, findings: Findings, looked: Set[str | None]
+) -> Iterator[dict[str, Any]]:
+    """Orders that could not be read when each was asked for by itself, and came with a feed."""
+    if findings.feed != WANTED and looked:
+        for row in tx.execute(_ALONE, {"account_id": account_id, "feed": WANTED}):
+            if row.ref in looked:
+                yield {**row._asdict(), "resolved_at": findings.at}
 
 
 def _read_whole(fact: Fact) -> str | None:

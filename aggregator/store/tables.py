@@ -376,6 +376,9 @@ class WantRow(SQLModel, table=True):
     wanted_at: datetime
     tries: int = 0
     not_before: datetime | None = None
+    expected: int | None = None
+    answer: str | None = None
+    answers: int = 0
 
 
 class QuarantineRow(SQLModel, table=True):

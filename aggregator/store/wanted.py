@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from aggregator.core.due import backoff
-from aggregator.core.findings import Findings
+from aggregator.core.findings import CERTAIN, Findings
 from aggregator.core.model import Direction, Fact, Part, Skipped, Source, Want
 from aggregator.store.door import SETTLED
 from aggregator.store.statements import remove, several, table_of, upsert
@@ -16,6 +16,8 @@ from aggregator.store.tables import OrderRow, WantRow
 PATIENCE = timedelta(hours=24)
 """How long an empty payload is asked for before it is given up and noted in quarantine."""
 FIRST_PAUSE = timedelta(seconds=30)
+SETTLED_PAUSE = timedelta(days=1)
+"""When something is asked for again of which the answer is certain, though it is none."""
 KEY = ("account_id", "kind", "ref")
 
 _WANT, _ORDER = table_of(WantRow), table_of(OrderRow)
@@ -92,8 +94,12 @@ class Pending:
             "wanted_at": at,
             "tries": 0,
             "not_before": want.not_before,
+            "expected": want.expected,
+            "answer": None,
+            "answers": 0,
         }
-        self.rows[key] = fresh if row is None else {**row, "since": since, "not_before": want.not_before}
+        renewed = {"since": since, "not_before": want.not_before, "expected": want.expected}
+        self.rows[key] = fresh if row is None else {**row, **renewed}
         self.changed.add(key)
 
     def _strike_by(self, fact: Fact) -> None:
@@ -123,7 +129,9 @@ class Pending:
                 self._strike(key)  # what stood beside an order that is deleted went with it
                 continue
             tries = row["tries"] + 1
-            self.rows[key] = {**row, "tries": tries, "not_before": at + backoff(tries, FIRST_PAUSE)}
+            pause = SETTLED_PAUSE if want.answers >= CERTAIN else backoff(tries, FIRST_PAUSE)
+            answer = {"answer": want.answer, "answers": want.answers}
+            self.rows[key] = {**row, "tries": tries, "not_before": at + pause, **answer}
             self.changed.add(key)
         return tuple(given_up)
 
@@ -196,8 +204,17 @@ def pending(tx: Connection, account_id: int, now: datetime | None) -> tuple[Want
             continue
         head, id = row.ref.split("/", 1)
         part = Part(row.kind)
-        if part is Part.EVENT:
-            wants.append(Want(part, id, feed=head, since=row.since, noted_at=row.wanted_at))
-        else:
-            wants.append(Want(part, id, Direction(head), since=row.since, noted_at=row.wanted_at))
+        wants.append(
+            Want(
+                part,
+                id,
+                direction=None if part is Part.EVENT else Direction(head),
+                feed=head if part is Part.EVENT else None,
+                since=row.since,
+                noted_at=row.wanted_at,
+                expected=row.expected,
+                answer=row.answer,
+                answers=row.answers,
+            )
+        )
     return tuple(wants)

@@ -193,7 +193,8 @@ def _with_numbers(order: Fact, item: Item, page: Page) -> Iterator[envelope.Said
 
 
 def _numbers_wanted(order: Fact) -> tuple[Want, ...]:
-    return () if order.numbers_total == 0 else (_want(Part.NUMBERS, order),)
+    total = order.numbers_total
+    return () if total == 0 else (replace(_want(Part.NUMBERS, order), expected=total),)
 
 
 def _beside_wanted(order: Fact, item: Item) -> tuple[Want, ...]:

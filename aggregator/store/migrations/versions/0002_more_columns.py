@@ -20,6 +20,7 @@ def upgrade() -> None:
     _orders()
     _reason_texts()
     _silences()
+    _answers()
 
 
 def _orders() -> None:
@@ -104,3 +105,10 @@ def _silences() -> None:
     op.add_column("feed", sa.Column("list_place", AutoString(), nullable=True))
     owed = sa.text("not payload_complete")
     op.create_index("ix_event_owed", "event", ["first_seen_at"], sqlite_where=owed, postgresql_where=owed)
+
+
+def _answers() -> None:
+    """What a want was answered with that is no whole answer, and how often."""
+    op.add_column("wanted", sa.Column("expected", sa.Integer(), nullable=True))
+    op.add_column("wanted", sa.Column("answer", AutoString(), nullable=True))
+    op.add_column("wanted", sa.Column("answers", sa.Integer(), nullable=False, server_default="0"))
