@@ -15,7 +15,17 @@ from typing import TypeVar
 from aggregator.core.account import Account, Feed, FeedKind
 from aggregator.core.due import GOES_ON
 from aggregator.core.findings import Findings, Mark, Progress, Recorded
-from aggregator.core.model import CLOCK_DOUBT, Events, Listing, Orders, Page, Request, Window
+from aggregator.core.model import (
+    CLOCK_DOUBT,
+    Events,
+    Listing,
+    Orders,
+    Page,
+    Part,
+    Request,
+    Want,
+    Window,
+)
 from aggregator.errors import (
     AccessDenied,
     AggregatorError,
@@ -26,10 +36,10 @@ from aggregator.errors import (
     Refused,
     Spent,
 )
-from aggregator.places import Place, place_of
+from aggregator.places import Place, Shown, digests, place_of
 from aggregator.slices import Outcome, Store, full, slices, word
 from aggregator.sweep import Fetch, Sweep, steady, sweep
-from aggregator.wants import Asking
+from aggregator.wants import QUESTIONS, Asking
 from aggregator.windows import SMALLEST_REFUSED, TOO_MUCH_REFUSED, in_parts
 from aggregator.windows import Part as Read
 
@@ -201,13 +211,28 @@ class Polling:
             found = _going_on(
                 sweep(self.account, ask, self.fetch, each_page=drain, start=place.request), place
             )
-        pages, seen = (found.pages, frozenset(found.seen)) if found.complete and not place else (0, None)
+        pages = found.pages if found.complete and not place else 0
+        seen = Shown(place.shown if place else frozenset(), found.seen) if found.complete else None
         progress = replace(
             self._progress(feed, found), covers=feed.defaults.direction, pages=pages, seen=seen
         )
         progress = _with_place(progress, found, place)
+        if progress.goes_on:
+            progress = self._reread(feed, found, progress)
         outcome = self.record(feed, found, progress)
         return replace(outcome, recorded=recorded + outcome.recorded)
+
+    def _reread(self, feed: Feed, found: Sweep, progress: Progress) -> Progress:
+        """While a list goes on, the open orders are asked for by id, so many in each poll: it may be long until the
+        list shows them."""
+        place, now = place_of(progress.place), self.clock()
+        ids, _ = self.store.open_orders(self.held, feed.defaults.direction, now)
+        if place is None or not ids:
+            return progress
+        at = place.reread % len(ids)
+        due = [id for id in (*ids[at:], *ids[:at])[:QUESTIONS] if id not in found.seen]
+        found.wants += [Want(Part.ORDER, id, feed.defaults.direction, since=found.at or now) for id in due]
+        return replace(progress, place=replace(place, reread=at + min(len(ids), QUESTIONS)).written())
 
     def _open_orders(self, feed: Feed) -> Outcome:
         """Ask for every order that is not over, by its number; once a day look through a wide window. The
@@ -303,7 +328,8 @@ def _with_place(progress: Progress, found: Sweep, before: Place | None) -> Progr
     request, ids = found.last
     rows = found.came + (before.rows - len(found.seen & before.ids) if before else 0)
     total = before.total if before else found.totals[0] if found.totals else None
-    place = Place(request, ids, rows, total, found.started_at)
+    shown = digests(found.seen) | (before.shown if before else frozenset())
+    place = Place(request, ids, rows, total, found.started_at, shown, before.reread if before else 0)
     if not is_long:
         return replace(progress, place=place.written())
     told = f"{rows:,} of {total:,} rows read" if total is not None else f"{rows:,} rows read"

@@ -584,6 +584,51 @@ def test_a_long_list_whose_rows_moved_meanwhile_begins_anew(
         assert here.mark("porting_orders").place is None
 
 
+def test_while_a_list_goes_on_open_orders_are_asked_for_by_id_and_all_get_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = calm(600)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        assert here.poll("porting_orders")["porting_orders"].complete
+        monkeypatch.setattr(sweeping, "MAX_PAGES", 2)
+        monkeypatch.setattr(polling, "QUESTIONS", 150)
+        ((open_ones,),) = here.rows("select count(*) from v1_orders where is_open")
+        read, turns = set[str](), 0
+        here.store.records.clear()
+        while not here.poll("porting_orders")["porting_orders"].complete:
+            turns += 1
+            alone = [one for one in here.wire.asked if one.path.count("/") == 2]
+            here.wire.asked.clear()
+            world.now += MINUTE
+            read |= {fact.order.id for findings, _ in here.store.records for fact in findings.facts}
+            assert turns == 1 or 0 < len(alone) <= 150
+            assert len(read) >= min(open_ones, 150 * turns), "by the list or by themselves"
+        assert turns > 3 and open_ones > 250
+
+
+def test_a_list_over_several_polls_counts_what_it_lacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr(sweeping, "MAX_PAGES", 2)
+    monkeypatch.setattr(polling, "QUESTIONS", 0)
+    world = calm(350)
+    with setting(Unwired(world), account(), tmp_path, database_url) as here:
+
+        def whole() -> None:
+            world.now += HOUR
+            while not here.poll("porting_orders")["porting_orders"].complete:
+                world.now += MINUTE
+
+        whole()
+        lost = sorted(world.orders)[7]
+        del world.orders[lost]
+        whole()  # the second list, which tells more, follows the first that lacks an order
+        gone = here.rows(
+            "select provider_order_id, deletion_basis from v1_orders where deleted_at is not null"
+        )
+        assert gone == [(lost, "absent")]
+
+
 @pytest.mark.parametrize("what", ["requests", "time"])
 def test_a_poll_has_one_budget_and_what_it_ends_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

@@ -158,8 +158,8 @@ class Setting:
 
 
 @contextmanager
-def setting(wire: Unwired, ours: Account, folder: Path) -> Iterator[Setting]:
-    store = open_store(f"sqlite:///{folder / 'aggregator.db'}")
+def setting(wire: Unwired, ours: Account, folder: Path, url: str | None = None) -> Iterator[Setting]:
+    store = open_store(url or f"sqlite:///{folder / 'aggregator.db'}")
     try:
         yield Setting(ours, wire, Spied(store))
     finally:

@@ -1,5 +1,6 @@
 """What poller and store tell each other: how far a feed is, what a slice taught us, how a sweep went."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,7 +68,7 @@ class Progress:
     not_before: datetime | None = None
     error: str | None = None
     partial: bool = False
-    seen: frozenset[str] | None = None
+    seen: Container[str] | None = None
     #: Where the list goes on at the next poll; and whether that is all that keeps it from being complete.
     place: str | None = None
     goes_on: bool = False

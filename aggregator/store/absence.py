@@ -4,7 +4,7 @@ for by itself, and only a 404 then makes the tombstone.
 Only what differs from the list before is written: the first and the second miss, and the end of a line of misses.
 """
 
-from collections.abc import Set
+from collections.abc import Container, Set
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, literal_column, select
@@ -39,7 +39,7 @@ _ONCE = select(_ORDER.c.direction).distinct().where(*_THERE, _ORDER.c.misses == 
 
 
 def missed(
-    tx: Connection, account_id: int, direction: Direction, started_at: datetime, seen: Set[str]
+    tx: Connection, account_id: int, direction: Direction, started_at: datetime, seen: Container[str]
 ) -> set[str]:
     """Count what a complete list lacked; returns the provider's ids of the orders that have been missed often
     enough and are to be asked for now: open ones after every list, for nothing else tells how they stand; ended
