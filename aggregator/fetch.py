@@ -242,7 +242,7 @@ class Fetcher:
         page = Page(request, status, body, now, None if is_old else http_date(said.get("date")), is_old)
         if page.doubt and not self._doubted:
             self._doubted = True
-            log.info("clock.doubted: %s: %s", self._place, page.doubt)
+            log.info("clock.doubted", extra={"host": self._place, "doubt": page.doubt})
         return page
 
     def _exchange(

@@ -38,6 +38,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LONGEST, LINES = 2_000, 300  # characters of a text, or of a line of a traceback; the last lines of one
 _COUNT, _LONG = 1_000, 10**9  # below, an integer is no PIN; from there on it may be a telephone number
 
+FOREIGN = ("host", "doubt")
+"""The fields of lines that come over the standard library's logging, as those of a page's fetching do."""
+
 
 def configure(level: str, format: str, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
     """Set logging up for the process. `format` is auto (console on a terminal, else JSON), console or json;
@@ -66,7 +69,7 @@ def configure(level: str, format: str, secrets: Collection[str] = (), stream: Te
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(FOREIGN)],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redactor(secrets),

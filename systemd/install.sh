@@ -136,7 +136,7 @@ install)
     say "$("$DESTDIR$HOME_OF_IT/bin/python" -m aggregator --version) is in $PREFIX/bin. Now:"
     say "  first time:  edit $ETC/aggregator.toml, put each key into $ETC/credentials/NAME, then"
     say "               $NAME check && systemctl enable --now $NAME"
-    say "  upgrade:     runuser -u $NAME -- $NAME db upgrade && systemctl restart $NAME"
+    say "  upgrade:     systemctl stop $NAME && runuser -u $NAME -- $NAME db upgrade && systemctl start $NAME"
     ;;
 uninstall)
     ready uninstall

@@ -68,6 +68,19 @@ def test_a_line_is_one_json_object(lines: Lines) -> None:
     }
 
 
+def test_fields_over_the_standard_library_are_fields_and_masked(lines: Lines) -> None:
+    logging.getLogger("elsewhere").info(
+        "clock.doubted", extra={"host": "x/v2", "doubt": "hunter2", "more": 1}
+    )
+    (line,) = lines()
+    assert (line["event"], line["host"], line["doubt"], "more" in line) == (
+        "clock.doubted",
+        "x/v2",
+        "***",
+        False,
+    )
+
+
 def test_the_context_is_in_every_line(lines: Lines) -> None:
     structlog.contextvars.bind_contextvars(account="fone-au", pin="4711")
     structlog.get_logger().info("poll.done")

@@ -17,6 +17,7 @@ from aggregator.cli.picture import Picture, Row, Told
 from aggregator.cli.remedy import remedy
 
 STYLES = {"bad": "red", "good": "green"}
+_UUID = re.compile(r"\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 NARROW, WIDE = 96, 150
 """Below the one, columns are left out; from the other on, everything is told in full."""
 
@@ -153,14 +154,16 @@ def _waiting(rows: list[Row], total: int, now: datetime, width: int) -> Renderab
 
 
 def _short(why: str, wide: bool) -> str:
-    """A reason in our words alone where there is little room; the provider's own stand in brackets.
+    """A reason in our words alone where there is little room, and ids by their beginnings; the provider's own words stand
+    in brackets.
 
-    >>> _short("PIN wrong (Passcode/PIN is invalid); date refused (Requested date)", False)
-    'PIN wrong; date refused'
+    >>> _short("PIN wrong (Passcode/PIN is invalid); document 59b0762a-b274-4f76-ac32-4d5cf0272e66", False)
+    'PIN wrong; document 59b0762a…'
     """
     if wide:
         return why
-    return re.sub(r" \([^()]*\)", "", why).partition("; the provider's comments")[0]
+    ours = re.sub(r" \([^()]*\)", "", why).partition("; the provider's comments")[0]
+    return _UUID.sub(r"\1…", ours)
 
 
 def _ago(since: str | None, now: datetime) -> str:

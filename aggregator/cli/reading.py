@@ -16,8 +16,6 @@ from aggregator.cli.remedy import explained, remedy, words_of
 if TYPE_CHECKING:
     from aggregator.config import Config
 
-__all__ = ["remedy"]
-
 Row = dict[str, Any]
 DEFAULT_LIMIT = 200
 
