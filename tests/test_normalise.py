@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made import NOW, Operator, account, hour
 
@@ -236,6 +236,14 @@ def test_any_text_has_a_key(raw: str, region: str) -> None:
     key, e164 = number(raw, region)
     assert key
     assert e164 in (None, key)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.text("0012346+- ", min_size=1, max_size=20), st.sampled_from(("US", "AU", "DE", "IT")))
+@example("0000-00-00", "AU")
+def test_the_key_of_a_key_is_itself(raw: str, region: str) -> None:
+    key, _ = number(raw, region)
+    assert not key.startswith("+") or number(key, region)[0] == key
 
 
 def test_the_form_an_adapter_finds_easier_to_parse_gives_the_key_and_the_raw_one_is_kept() -> None:

@@ -184,7 +184,8 @@ def _side(said: NumberSaid) -> Iterator[tuple[str, Word, Vocabulary]]:
 
 @lru_cache(maxsize=1 << 16)
 def number(raw: str, region: str) -> tuple[str, str | None]:
-    """The key a number is known by, and its E.164 form when it is a *valid* number.
+    """The key a number is known by, and its E.164 form when it is a *valid* number. A key read again is the same
+    key: of digits that are no number, each reading may drop a zero as the one that is dialled at home.
 
     >>> number("+61 2 5550 0101", "AU")
     ('+61255500101', '+61255500101')
@@ -198,7 +199,9 @@ def number(raw: str, region: str) -> tuple[str, str | None]:
     except phonenumbers.NumberParseException:
         return ("".join(filter(str.isdigit, raw)) or raw, None)
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return e164, e164 if phonenumbers.is_valid_number(parsed) else None
+    if phonenumbers.is_valid_number(parsed):
+        return e164, e164
+    return (e164, None) if e164 == raw else number(e164, region)
 
 
 def unknown(fact: Fact) -> Iterator[tuple[Vocabulary, str]]:
