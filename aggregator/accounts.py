@@ -63,7 +63,12 @@ def fetcher(
     key, user = partial(key_of, config, account), None
     try:
         user = account.adapter.auth_user and account.adapter.auth_user(account.options)
-    except Exception as error:  # the adapter's; said by this account's polls, and costs no other
+        if not isinstance(user, str | None):
+            raise TypeError
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the adapter's; said by this account's polls, and costs no other
         key = partial(_no_user, account.provider, type(error).__name__)
     return Fetcher(
         account.base_url,

@@ -144,6 +144,12 @@ WRONG = {
         ("keep={}, usual={State.DRAFT: MINUTE}", "usual: a key is (Direction, State), not State"),
         ("keep={}, options=dict", "options: not a class that inherits from Options"),
         ('keep={}, check=Listing("ports"), milder=5', "milder: not a function but int"),
+        ("keep={}, pacing=Pacing('1s')", "pacing.min_interval_s: not a number of seconds: '1s'"),
+        ("keep={}, pacing=Pacing(-1)", "pacing.min_interval_s: not a number of seconds: '-1'"),
+        ("keep={}, pacing=Pacing(0, 0)", "pacing.in_flight: not a number from 1: '0'"),
+        ("keep={}, paging='page'", "paging: not a Paging but str"),
+        ("keep={}, paging=Paging(None)", "paging.size: not the name of a parameter but None"),
+        ("keep={}, auth_header='X\\r\\nY'", "auth_header: not the name of a header"),
     ),
     "auth=Auth.HEADER": (
         ("auth=Auth.BASIC", "auth: BASIC without `auth_user`"),
@@ -156,7 +162,7 @@ WRONG = {
 }
 MORE = """
 from datetime import timedelta
-from aggregator.adapter import Clock, CountedFrom, Direction, FeedDefaults, FeedKind, Listing, Reason
+from aggregator.adapter import Clock, CountedFrom, Direction, FeedDefaults, FeedKind, Listing, Pacing, Paging, Reason
 MINUTE = timedelta(minutes=1)
 LIST = FeedDefaults(FeedKind.LISTING, Direction.PORT_IN, MINUTE)
 """
@@ -191,6 +197,7 @@ PLANS = {
     "return ()": "no request",
     "raise RuntimeError": "plan: fails for Listing of 'ports': RuntimeError",
     "return None": "not a tuple of requests but None",
+    "raise SystemExit": "plan: fails for Listing of 'ports': SystemExit",
 }
 
 

@@ -36,12 +36,11 @@ def unasked(adapter: Adapter) -> Iterator[Mistake]:
             if feed.frozen_by_date:
                 asks.append((Window(name, WHEN), True))
         asks.append((ids, feed.kind is FeedKind.OPEN_ORDERS))
-    if adapter.check is not None:
-        asks.append((adapter.check, True))
+    asks += [(ask, True) for ask in (adapter.check, adapter.describe) if ask is not None]
     for ask, must in asks:
         try:
             said = adapter.plan(ask, options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if must:
                 yield Mistake("plan", f"fails for {_ask(ask)}: {type(error).__name__}")
             continue
@@ -83,7 +82,7 @@ def _options(adapter: Adapter) -> Options | None:
             said[option.name] = plain[option.type]
     try:
         return adapter.options(**said)
-    except Exception:
+    except (Exception, SystemExit):
         return None
 
 

@@ -1,6 +1,7 @@
 """An adapter's data, judged when it is loaded: what is wrong with it, by field, before an account relies on it."""
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import timedelta
@@ -8,7 +9,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from aggregator.core.account import Adapter, Auth, Cancelling, FeedDefaults, FeedKind, Options, Pacing
+from aggregator.core.account import Adapter, Auth, Cancelling, FeedDefaults, FeedKind, Options, Pacing, Paging
 from aggregator.core.asked import Mistake, kind_of, unasked
 from aggregator.core.clocks import Clock, CountedFrom
 from aggregator.core.model import (
@@ -47,7 +48,9 @@ def _basics(adapter: Adapter) -> Iterator[Mistake]:
         if not isinstance(said := getattr(adapter, name), str) or not said:
             yield Mistake(name, f"not a text but {kind_of(said)}")
     yield from _one_of("auth", adapter.auth, Auth)
-    yield from _a("pacing", adapter.pacing, Pacing)
+    if isinstance(adapter.auth_header, str) and re.search(r"[^!-9;-~]", adapter.auth_header):
+        yield Mistake("auth_header", f"not the name of a header: {adapter.auth_header[:40]!r}")
+    yield from _pace(adapter)
     if isinstance(adapter.base_url, str) and urlsplit(adapter.base_url).scheme not in ("http", "https"):
         yield Mistake("base_url", f"not an http or https URL: {adapter.base_url!r}")
     if isinstance(adapter.region, str) and adapter.region not in REGIONS:
@@ -71,6 +74,25 @@ def _basics(adapter: Adapter) -> Iterator[Mistake]:
         yield from _a("cancel", adapter.cancel, Cancelling)
         if isinstance(adapter.cancel, Cancelling) and adapter.cancel.lock is not None:
             yield from _a("cancel.lock", adapter.cancel.lock, timedelta)
+
+
+def _pace(adapter: Adapter) -> Iterator[Mistake]:
+    """How gently it is asked, and for how much at once."""
+    yield from _a("pacing", adapter.pacing, Pacing)
+    if isinstance(adapter.pacing, Pacing):
+        wait, most = adapter.pacing.min_interval_s, adapter.pacing.in_flight
+        if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait < float("inf"):
+            yield Mistake("pacing.min_interval_s", f"not a number of seconds: {str(wait)[:40]!r}")
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            yield Mistake("pacing.in_flight", f"not a number from 1: {str(most)[:40]!r}")
+    if adapter.paging is None:
+        return
+    yield from _a("paging", adapter.paging, Paging)
+    if isinstance(adapter.paging, Paging):
+        for name in ("size", "number", "skip"):
+            said = getattr(adapter.paging, name)
+            if (not isinstance(said, str) or not said) and (name == "size" or said is not None):
+                yield Mistake(f"paging.{name}", f"not the name of a parameter but {kind_of(said)}")
 
 
 def _feeds(adapter: Adapter) -> Iterator[Mistake]:

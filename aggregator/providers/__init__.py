@@ -48,7 +48,7 @@ def _loaded(name: str) -> Adapter | BrokenAdapter:
         )
     try:
         mistakes = judged(found)
-    except Exception as error:  # data that is not even what it says it is
+    except (Exception, SystemExit) as error:  # data that is not even what it says it is
         return BrokenAdapter(
             f"provider {name}: cannot be judged: {type(error).__name__}{_place(error, module)}{package}"
         )
