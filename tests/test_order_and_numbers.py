@@ -192,6 +192,21 @@ def test_a_history_that_begins_by_leaving_received_dates_it_from_the_orders_maki
     assert len(rows(filler, "select * from v1_events")) == 2
 
 
+def test_an_order_still_received_of_which_nothing_was_entered_is_so_from_its_making_on(
+    filler: Filler,
+) -> None:
+    filler.fone("P-1", "06-03 04:00", "Received", (A, "Received", ()))  # made on the 2nd at midnight
+    filler.fone("P-2", "06-03 04:00", "Queued", (A, "Queued", ()))  # may have been elsewhere meanwhile
+    columns = "state_since, waiting_since, submitted_at"
+    one, two = rows(filler, f"select {columns} from v1_orders order by provider_order_id")
+    assert one == dict.fromkeys(one, "2026-06-02T00:00:00.000000Z")
+    assert two == dict.fromkeys(two, "2026-06-03T04:00:00.000000Z")
+    queued = (("06-04 05:00", "Received", "Queued", "1"),)
+    filler.fone("P-1", "06-05 04:00", "Queued", (A, "Queued", queued))
+    (again, _) = rows(filler, f"select {columns} from v1_orders order by provider_order_id")
+    assert again == one
+
+
 def test_the_histories_of_numbers_tell_what_happened_between_two_looks() -> None:
     before, after = fone(1, "Queued", "Queued", "Queued"), fone(9, "Queued", "Queued", "Queued")
     once = [entry(2, A, "Rejected"), entry(3, B, "Rejected"), entry(4, A, "Queued"), entry(5, B, "Queued")]

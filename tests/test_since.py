@@ -214,6 +214,22 @@ def test_a_port_out_that_nothing_announced_waits_since_it_was_made(
     assert step_by_step == fold(None, told)
 
 
+@pytest.mark.parametrize(
+    ("told", "since"),
+    [
+        ((look(5, "draft", dates=Dates(created=hour(0))),), 0),
+        ((look(5, "draft", dates=Dates(created=hour(0))), look(9, "draft", dates=Dates(created=hour(0)))), 0),
+        ((event(1, "draft"), look(5, "draft", dates=Dates(created=hour(0)))), 1),
+        ((look(5, "submitted"), look(9, "draft", dates=Dates(created=hour(0)))), 9),
+        ((look(5, "draft"),), 5),
+    ],
+)
+def test_a_draft_is_one_since_it_was_made(told: tuple[Fact, ...], since: int) -> None:
+    for facts in permutations(told):
+        order = fold(None, facts).order
+        assert (order.state, order.state_since, order.waiting_since) == ("draft", hour(since), hour(since))
+
+
 def test_its_numbers_say_the_same_also_when_its_making_is_told_later() -> None:
     numbers = Partial((NumberSaid("+13035550101"),))
     first = look(5, "pending", direction=OUT, numbers=numbers)

@@ -70,6 +70,9 @@ def db_upgrade() -> int:
         typer.echo(f"schema {after}" if before == after else f"schema {before or 'none'} → {after}")
         if engine.dialect.name == "sqlite" and before not in (None, after):
             typer.echo(f"a copy of what was there before: {schema.kept_beside(engine, str(before))}")
+        if before not in (None, after):
+            typer.echo("orders and their deadlines stand as the earlier version read them until you type:")
+            typer.echo("porting-aggregator replay")
     return OK
 
 

@@ -15,6 +15,8 @@ from aggregator.core.model import Direction, Moment, OrderRef, State, Status
 from aggregator.core.standing import Gone, Stamp, Told, Trail
 from aggregator.core.states import FIRM, TERMINAL, state_of
 
+_FIRST = {Direction.PORT_IN: State.DRAFT, Direction.PORT_OUT: State.ACTION_NEEDED}
+
 
 def submitted(ref: OrderRef, runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
     """When we handed a port-in over; a port-out is submitted by others, and where is not told."""
@@ -75,12 +77,12 @@ def _lives(told: Told, gone: Mapping[str, Stamp]) -> list[list[Run]]:
 
 def state_since(ref: OrderRef, runs: Sequence[Run], told: Told, gone: Mapping[str, Stamp]) -> datetime | None:
     """Since when the order is where it is. Where that was only observed but was announced of each of its
-    numbers, the last of those says it better. A port-out begins with our decision: where nothing announced that,
-    it waits since the order was made."""
+    numbers, the last of those says it better. A port-out begins with our decision, and a port-in that is a draft
+    was never anything else: where nothing announced that, it is so since the order was made."""
     if not runs:
         return None
     here = runs[-1]
-    if ref.direction is Direction.PORT_OUT and here.state is State.ACTION_NEEDED and not here.first[2]:
+    if here.state is _FIRST[ref.direction] and not here.first[2]:
         made = told.facets.get("created")
         if made and made[1] and all(run.state is State.UNKNOWN for run in runs[:-1]):
             return min(here.first[0], cast(datetime, made[1]))

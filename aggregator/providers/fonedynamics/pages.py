@@ -75,7 +75,8 @@ ORDER = keep(
     free=["CustomerDescription"],
 )
 LINE = keep("Number", "PortType", "Status")
-BEGINNING = frozenset({"received", "queued"})
+FIRST = "received"
+BEGINNING = frozenset({FIRST, "queued"})
 """The published statuses, with our provider both: what a request may be in from its making on."""
 HISTORY = keep(
     "FdxStatusFrom", "FdxStatusTo", "CarrierPortingStatusFrom", "CarrierPortingStatusTo", "Created"
@@ -197,29 +198,35 @@ def _history(line: Item, ref: OrderRef, page: Page, made_at: datetime | None) ->
 
     facts, lost = sift(entries(line, "StatusHistory"), entry, "", HISTORY, f"{ref.id}/{number}/history")
     facts = in_listed_order(facts)
-    yield from _begun(facts, number, made_at)
+    untouched = None if entries(line, "StatusHistory") else text(line, "Status")
+    yield from _begun(facts, number, made_at, ref, page, untouched)
     yield from facts
     yield from lost
 
 
-def _begun(history: tuple[Fact, ...], number: str, made_at: datetime | None) -> Iterator[Fact]:
+def _begun(
+    history: tuple[Fact, ...],
+    number: str,
+    made_at: datetime | None,
+    ref: OrderRef,
+    page: Page,
+    status: str | None,
+) -> Iterator[Fact]:
     """Where a number's history begins by leaving a status that requests begin in, it was in that one before: since
-    the request was made."""
+    the request was made. So it is where nothing was entered yet and it is in the first of all (`status`)."""
     first = min(history, key=lambda fact: (fact.as_of, fact.ordinal), default=None)
-    if first is None or first.announced is None or made_at is None or made_at > first.as_of:
+    if made_at is None or made_at > (first.as_of if first else page.at):
         return
-    word = first.announced.raw_from
-    if word is not None and word.casefold() in BEGINNING and word != first.announced.raw_to:
-        said = Partial((NumberSaid(number, status=Status(word)),))
-        yield Fact(
-            first.order,
-            Source.EVENT,
-            f"history/{first.order.id}|{number}|begun",
-            made_at,
-            first.read_at,
-            looked_at=first.read_at,  # no entry of the history, so no cursor moves by it
-            numbers=said,
-        )
+    if first is None:
+        word = status if status is not None and status.casefold() == FIRST else None
+    else:
+        said = first.announced
+        word = said.raw_from if said and said.raw_from != said.raw_to else None
+    if word is not None and word.casefold() in BEGINNING:
+        numbers = Partial((NumberSaid(number, status=Status(word)),))
+        id = f"history/{ref.id}|{number}|begun"
+        read_at = page.fetched_at  # no entry of the history, so no cursor moves by it
+        yield Fact(ref, Source.EVENT, id, made_at, read_at, looked_at=read_at, numbers=numbers)
 
 
 def _pair(entry: Item, name: str) -> tuple[str | None, str | None]:
