@@ -197,6 +197,7 @@ PLANS = {
     "return ()": "no request",
     "raise RuntimeError": "plan: fails for Listing of 'ports': RuntimeError",
     "return None": "not a tuple of requests but None",
+    "return (Request('/ports', method='DELETE'),)": "a poll asks with GET, which changes nothing, not with DELETE",
     "raise SystemExit": "plan: fails for Listing of 'ports': SystemExit",
 }
 

@@ -32,6 +32,7 @@ from aggregator.adapter import (
     keep,
     snapshot,
 )
+from aggregator.core.received import identified
 from aggregator.core.typed import mistyped
 from aggregator.errors import AdapterFailed, PageChanged
 from aggregator.sweep import read
@@ -75,6 +76,14 @@ def test_what_an_overlong_id_names_is_set_aside_and_the_rest_is_kept(tmp_path: P
         assert left.rows("select ref, error from v1_quarantine") == [
             (LONG[:200], "order: its id is longer than 200 characters")
         ]
+
+
+def test_an_order_without_an_id_is_set_aside() -> None:
+    here = page("/ports", {})
+    facts = tuple(snapshot(here, OrderRef(Direction.PORT_IN, id)) for id in ("", "P-1"))
+    said = identified(Reading(facts, done=True))
+    assert said.facts == facts[1:]
+    assert [(skipped.ref, skipped.error) for skipped in said.skipped] == [("", "order: its id is empty")]
 
 
 EVENT = {

@@ -65,6 +65,8 @@ def requested(said: object) -> Iterator[str]:
             yield f"not a path below the base URL: {str(request.path)[:60]!r}"
         elif not isinstance(request.params, tuple) or not all(map(_is_pair, request.params)):
             yield f"parameters are pairs of texts, not {str(request.params)[:60]}"
+        elif request.method != "GET":
+            yield f"a poll asks with GET, which changes nothing, not with {str(request.method)[:20]}"
 
 
 def _is_pair(pair: object) -> bool:

@@ -51,7 +51,8 @@ def identified(reading: Reading) -> Reading:
     for fact in reading.facts:
         beside: dict[str, Any] = {}
         for where, id in _overlong(fact):
-            aside[Skipped(id[:LONGEST_ID], f"{where}: its id is longer than {LONGEST_ID} characters")] = None
+            wrong = f"longer than {LONGEST_ID} characters" if id else "empty"
+            aside[Skipped(id[:LONGEST_ID], f"{where}: its id is {wrong}")] = None
             beside[where] = None
         if "order" in beside or "event" in beside or (beside and fact.source is Source.SNAPSHOT):
             continue
@@ -68,6 +69,8 @@ def identified(reading: Reading) -> Reading:
 def _overlong(fact: Fact) -> tuple[tuple[str, str], ...]:
     """What of a fact is named by an id that is none, with the field of the fact that holds it."""
     ids = {"order": fact.order.id}
+    if not fact.order.id:
+        return (("order", ""),)
     if fact.announced is not None:
         ids["event"] = fact.announced.key
     if fact.comment is not None:
