@@ -141,3 +141,34 @@ def test_order_numbers_of_fone_dynamics_are_compared_in_upper_case(tmp_path: Pat
         row = fone.one("select order_id, provider_order_id from v1_orders")
         assert row == {"order_id": "fone/port_in/P-7", "provider_order_id": "p-7"}
         assert fone.store.open_orders(fone.lease, Direction.PORT_IN, NOW)[0] == ("p-7",)
+
+
+def test_a_look_that_writes_the_ids_in_another_case_says_nothing_else(acme: Desk) -> None:
+    for hours, id in enumerate((LOWER, UPPER, LOWER, UPPER.replace("F", "f"))):
+        mine, leaving = order(id), {"id": id, "status": "pending", "phone_numbers": ["+13035550177"]}
+        mine["phone_numbers"][0]["porting_order_id"] = id
+        came(acme, hours, "/porting_orders", [mine], **PAGED)
+        came(acme, hours, "/portouts", [leaving], **PAGED)
+        job = {"id": id, "status": "created", "created_at": NOW.isoformat(), "updated_at": NOW.isoformat()}
+        came(acme, hours, f"/porting_orders/{id}/activation_jobs", [job])
+        if not hours:
+            first = acme.rows("select count(*) as facts from fact")
+    assert acme.rows("select count(*) as facts from fact") == first
+
+
+@pytest.mark.parametrize(("provider", "name"), [("telnyx", "id"), ("fonedynamics", "PortingNo")])
+def test_what_cannot_be_read_is_named_by_the_id_as_it_is_compared(provider: str, name: str) -> None:
+    own = account(provider)
+
+    def names(id: str) -> set[str]:
+        good, bad = (
+            {name: id, "created_at": "soon", "Created": "soon"},
+            {name: f"{id}b", "status": 1, "Status": 1},
+        )
+        listed = {"data": [good, bad], "PortingRequests": [good, bad], "TotalCount": 2}
+        return {
+            part.ref
+            for part in own.adapter.read(page("/porting_orders", json.dumps(listed)), own.options).skipped
+        }
+
+    assert names("p-0000a") == names("P-0000A") != set()

@@ -249,3 +249,29 @@ def test_a_plan_that_asks_for_nothing_we_can_send_is_named(plan: Any, said: str,
 @pytest.mark.parametrize("recording", recordings(), ids=str)
 def test_what_our_own_adapters_read_is_of_its_types(recording: Recording) -> None:
     assert mistyped(recording.read(), Reading) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "item"),
+    [
+        (
+            "telnyx",
+            "/porting_orders",
+            {"id": "a", "status": {"value": "pin 4471182 is wrong", "details": []}},
+        ),
+        (
+            "telnyx",
+            "/porting_orders",
+            {"id": "a", "status": {"value": "exception", "details": [{"code": "account 4471182"}]}},
+        ),
+        ("telnyx", "/portouts", {"id": "a", "status": "PIN: 4471182", "phone_numbers": ["+13035550101"]}),
+        ("fonedynamics", "/x", {"PortingNo": "P-1", "Status": "Wrong PIN 4471182"}),
+    ],
+)
+def test_a_secret_in_a_word_that_nobody_knows_is_in_no_document_either(
+    provider: str, path: str, item: dict[str, Any]
+) -> None:
+    reply = page(path, json.dumps({"data": [item], "PortingRequests": [item], "TotalCount": 1}))
+    facts = read(account(provider), reply).facts
+    assert facts[0].document is not None and "***" in facts[0].document
+    assert "4471182" not in repr(facts)

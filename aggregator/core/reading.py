@@ -131,23 +131,27 @@ def each(
     read: Callable[[dict[str, Any]], Iterable[T | Skipped]],
     name: str,
     keep: KeepTree,
+    key: Callable[[str], str] = str,
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
     """Read every item of a page, as `sift` does. A field of an item that cannot be read is named by the item and
-    its path. A page on which nothing can be read is not a page we know; one item that at least is named may just be
+    its path; an item by its id in the form in which ids are compared (`key`). A page on which nothing can be read is not a page we know; one item that at least is named may just be
     a bad one."""
     if len(items) > MAX_ITEMS:
         raise TooLarge(f"{len(items)} items on one page")
-    good, skipped, lost = _sifted(items, read, name, keep, "", True)
+    good, skipped, lost = _sifted(items, read, name, keep, "", True, key)
     if lost and lost == len(items) and (lost > 1 or not named(items, name)):
         raise PageChanged(f"none of {lost} items can be read: {skipped[-1].error}")
     return good, skipped
 
 
 def one(
-    item: dict[str, Any], read: Callable[[dict[str, Any]], Iterable[T | Skipped]], name: str
+    item: dict[str, Any],
+    read: Callable[[dict[str, Any]], Iterable[T | Skipped]],
+    name: str,
+    key: Callable[[str], str] = str,
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...]]:
     """Read the one item of a page, as `each` does; what `read` refuses refuses the page."""
-    parts, beside = _parted(item, read, name, True)
+    parts, beside = _parted(item, read, name, True, key)
     good = tuple(part for part in parts if not isinstance(part, Skipped))
     return good, (*(part for part in parts if isinstance(part, Skipped)), *_first(beside))
 
@@ -171,6 +175,7 @@ def _sifted(
     keep: KeepTree,
     prefix: str,
     outermost: bool,
+    key: Callable[[str], str] = str,
 ) -> tuple[tuple[T, ...], tuple[Skipped, ...], int]:
     good: list[T] = []
     skipped: list[Skipped] = []
@@ -178,10 +183,10 @@ def _sifted(
     lost = 0
     for item in items:
         try:
-            said, beside = _parted(_object(item, name), read, name, outermost)
+            said, beside = _parted(_object(item, name), read, name, outermost, key)
         except PageChanged as error:
             lost += 1
-            said, beside = [Skipped(prefix + _ref(item, name, keep), str(error))], []
+            said, beside = [Skipped(prefix + key(_ref(item, name, keep)), str(error))], []
         fields += beside
         for part in said:
             if isinstance(part, Skipped):
@@ -194,7 +199,11 @@ def _sifted(
 
 
 def _parted(
-    item: dict[str, Any], read: Callable[[dict[str, Any]], Iterable[T | Skipped]], name: str, outermost: bool
+    item: dict[str, Any],
+    read: Callable[[dict[str, Any]], Iterable[T | Skipped]],
+    name: str,
+    outermost: bool,
+    key: Callable[[str], str],
 ) -> tuple[list[T | Skipped], list[Skipped]]:
     """What an item says, and the fields of it that cannot be read; those of an entry inside of another item are
     noted there."""
@@ -204,7 +213,7 @@ def _parted(
         for said in found:
             unread(said.within, said.name, said.error, blunt=False)
         return parts, []
-    ref = written(item.get(name)) or "item"
+    ref = key(written(item.get(name)) or "item")
     return parts, [Skipped(f"{ref[:200]}/{path_of(item, said)}", said.error) for said in found]
 
 

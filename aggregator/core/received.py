@@ -4,13 +4,14 @@ longer than it may be kept.
 Whatever an adapter read comes through here, so that no adapter can forget it.
 """
 
-from dataclasses import fields, replace
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from aggregator.core.account import Words
 from aggregator.core.bounds import BODY, LINE, WORD, shortened
-from aggregator.core.documents import masked
+from aggregator.core.documents import masked, without
 from aggregator.core.model import (
     NOT_TOLD,
     Carrier,
@@ -107,7 +108,8 @@ def believed(reading: Reading, page: Page) -> Reading:
 
 def discreet(reading: Reading, words: Words) -> Reading:
     """What a page says, with the PINs and account numbers in its free text masked: in the texts of reasons, the
-    description, comments, what is set aside, and in words that nobody knows, which may be sentences."""
+    description, comments, what is set aside, and in words that nobody knows, which may be sentences; in the document
+    that goes with them as well."""
     facts = tuple(_fact(fact, words) for fact in reading.facts)
     skipped = tuple(Skipped(masked(part.ref), masked(part.error)) for part in reading.skipped)
     return replace(reading, facts=facts, skipped=skipped)
@@ -147,7 +149,23 @@ def _fact(fact: Fact, words: Words) -> Fact:
         kind, number = shortened(announced.type, WORD), announced.number and shortened(announced.number, WORD)
         said["announced"] = replace(announced, type=kind, number=number, raw_from=before, raw_to=after)
     moved = {name: value for name, value in said.items() if value != getattr(fact, name)}
+    if moved and fact.document is not None:
+        told = {text for name in moved for text in _texts(getattr(fact, name)) if masked(text) != text}
+        hidden = told - {text for value in moved.values() for text in _texts(value)}
+        moved["document"] = without(fact.document, hidden) if hidden else fact.document
     return replace(fact, **moved) if moved else fact
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text within a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for entry in value:
+            yield from _texts(entry)
+    elif is_dataclass(value):
+        for column in fields(value):
+            yield from _texts(getattr(value, column.name))
 
 
 def _masked(text: str | None, longest: int = LINE) -> str | None:

@@ -95,7 +95,9 @@ def read(page: Page, options: Options) -> Reading:
     # A field without a value is left out; with a total of nothing that may be so of the list.
     items = [] if total == 0 and body.get("PortingRequests") is None else get(body, "PortingRequests", list)
     wanted = asked(page.request)
-    said, skipped = each(_latest(items), lambda item: _said(item, page, options, wanted), "PortingNo", ORDER)
+    said, skipped = each(
+        _latest(items), lambda item: _said(item, page, options, wanted), "PortingNo", ORDER, key
+    )
     received = page.request.received + len(items)
     contradicted = not items and page.request.received == 0 and bool(total)
     short = len(items) < min(DEFAULT_PAGE_SIZE, page_size(page.request))
@@ -138,12 +140,12 @@ def _said(item: Item, page: Page, options: Options, wanted: Mapping[str, str]) -
     ref = OrderRef(Direction.PORT_IN, key(id), id)
     lines = entries(item, "PortingNumbers")
     made_at = instant(item, "Created")
-    numbers, unread = sift(lines, lambda line: (_number(line),), "Number", LINE, id)
-    history, lost = sift(lines, lambda line: _history(line, ref, page, made_at), "Number", LINE, id)
+    numbers, unread = sift(lines, lambda line: (_number(line),), "Number", LINE, ref.id)
+    history, lost = sift(lines, lambda line: _history(line, ref, page, made_at), "Number", LINE, ref.id)
     yield snapshot(
         page,
         ref,
-        kept=document(item, ORDER),
+        kept=document({**item, "PortingNo": ref.id}, ORDER),
         status=Status(text(item, "Status")),
         dates=Dates(
             requested=_preferred(item, options.time_zone),

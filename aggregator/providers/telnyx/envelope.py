@@ -25,6 +25,7 @@ from aggregator.adapter import (
 from aggregator.providers.telnyx.requests import following, key
 
 Item = dict[str, Any]
+IDS = ("id", "porting_order_id")
 Said = tuple[Fact, tuple[Want, ...]]
 """A fact, and what must still be asked because of it."""
 
@@ -37,7 +38,7 @@ def listed(
     body = json_object(page)
     items = get(body, "data", list)
     meta = inner(body, "meta")
-    said, skipped = each(items, read, name, keep)
+    said, skipped = each(items, read, name, keep, key)
     here = int(page.request.param("page[number]") or whole(meta, "page_number") or 1)
     last, total = whole(meta, "total_pages"), whole(meta, "total_results")
     over = not items or (bool(last) and here >= (last or 0))  # "0 pages" above items means nothing
@@ -59,7 +60,13 @@ def single(page: Page, read: Callable[[Item], Iterable[Said | Skipped]]) -> Read
     item = get(json_object(page), "data", dict)
     if key(get(item, "id", str)) != asked(page):
         raise PageChanged(f"{page.request.path}: another id than the one asked for")
-    return replace(_reading(*one(item, read, "id")), done=True)
+    return replace(_reading(*one(item, read, "id", key)), done=True)
+
+
+def keyed(item: Item) -> Item:
+    """An item with its ids in the form in which they are compared: in another case it says nothing else."""
+    ids = {name: key(id) for name in IDS if isinstance(id := item.get(name), str)}
+    return {**item, **ids}
 
 
 def asked(page: Page) -> str:

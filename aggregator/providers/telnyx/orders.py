@@ -143,12 +143,12 @@ def _port_in(item: Item, page: Page, options: Options) -> Iterator[envelope.Said
     id = get(item, "id", str)
     settings, status = inner(item, "activation_settings"), inner(item, "status")
     messaging = text(inner(item, "messaging"), "messaging_port_status")
-    missing = _missing(item)
+    missing, kept = _missing(item), envelope.keyed(item)
     order = snapshot(
         page,
         OrderRef(Direction.PORT_IN, key(id), id),
         updated_at=instant(item, "updated_at"),
-        kept=document(item if missing is None else {**item, "requirements": missing}, PORT_IN),
+        kept=document(kept if missing is None else {**kept, "requirements": missing}, PORT_IN),
         status=Status(text(status, "value"), reasons(status)),
         dates=Dates(
             requested=_date(settings, "foc_datetime_requested", options),
@@ -211,7 +211,7 @@ def _want(part: Part, order: Fact) -> Want:
 
 def numbers_document(lines: list[Any]) -> str:
     """The kept part of a number list."""
-    return document(lines, NUMBER)
+    return document([envelope.keyed(line) if isinstance(line, dict) else line for line in lines], NUMBER)
 
 
 def _port_out(item: Item, page: Page, options: Options) -> Iterator[envelope.Said | Skipped]:
@@ -221,7 +221,7 @@ def _port_out(item: Item, page: Page, options: Options) -> Iterator[envelope.Sai
         page,
         OrderRef(Direction.PORT_OUT, key(id), id),
         updated_at=instant(item, "updated_at"),
-        kept=document(item, PORT_OUT),
+        kept=document(envelope.keyed(item), PORT_OUT),
         status=Status(text(item, "status"), refusal(item, "reason", "rejection_code")),
         dates=Dates(
             requested=_date(item, "requested_foc_date", options),

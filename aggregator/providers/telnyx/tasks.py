@@ -95,7 +95,8 @@ def _listed(
         at = instant(item, "updated_at") or page.at
         if task.is_ours and task.from_at:
             at = max(at, task.from_at)
-        words = document(item, kept) if "updated_at" in item else f"{document(item, kept)}@{at.isoformat()}"
+        words = document(envelope.keyed(item), kept)
+        words = words if "updated_at" in item else f"{words}@{at.isoformat()}"
         name = f"{task.kind}:{task.id}#{blake2b(words.encode(), digest_size=6).hexdigest()}"
         fact = snapshot(page, ref, part, updated_at=at, task=task)
         fact = replace(fact, source_id=f"{name}/ours" if task.is_ours else name, deleted=None)
