@@ -79,7 +79,7 @@ def test_what_an_overlong_id_names_is_set_aside_and_the_rest_is_kept(tmp_path: P
 
 
 def test_an_order_without_an_id_is_set_aside() -> None:
-    here = page("/ports", {})
+    here = page("/ports", "{}")
     facts = tuple(snapshot(here, OrderRef(Direction.PORT_IN, id)) for id in ("", "P-1"))
     said = identified(Reading(facts, done=True))
     assert said.facts == facts[1:]
