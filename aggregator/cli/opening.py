@@ -63,7 +63,8 @@ def orders_named(reader: "Reader", name: str) -> list[Row]:
     if not found:
         from aggregator.config.values import near
 
-        hint = near(name, reader.names_like(name))
+        alike = reader.names_like(name)
+        hint = near(name, alike) or (near(name, [other[: len(name)] for other in alike]) if name else "")
         raise typer.BadParameter(f"no such order: {name}{hint}", param_hint="ORDER")
     many = range(0, len(found), PORTION)
     return [row for at in many for row in reader.select("orders", {"order_id": found[at : at + PORTION]})]
