@@ -23,6 +23,7 @@ from aggregator.core.model import (
     Page,
     Part,
     Request,
+    Skipped,
     Want,
     Window,
 )
@@ -35,10 +36,11 @@ from aggregator.errors import (
     RateLimited,
     Refused,
     Spent,
+    TooLarge,
 )
 from aggregator.places import Place, Shown, digests, place_of
 from aggregator.slices import Outcome, Store, full, slices, word
-from aggregator.sweep import Fetch, Sweep, steady, sweep
+from aggregator.sweep import ASIDE, Fetch, Sweep, otherwise, steady, sweep
 from aggregator.wants import QUESTIONS, Asking
 from aggregator.windows import SMALLEST_REFUSED, TOO_MUCH_REFUSED, in_parts
 from aggregator.windows import Part as Read
@@ -211,6 +213,10 @@ class Polling:
             found = _going_on(
                 sweep(self.account, ask, self.fetch, each_page=drain, start=place.request), place
             )
+        was_refused = found.refusal is not None
+        found = otherwise(self.account, found, self.fetch, drain)
+        if was_refused and found.refusal is not None:  # what no other way showed either
+            self._ask_for_open(feed, found)
         pages = found.pages if found.complete and not place else 0
         seen = Shown(place.shown if place else frozenset(), found.seen) if found.complete else None
         progress = replace(
@@ -221,6 +227,14 @@ class Polling:
             progress = self._reread(feed, found, progress)
         outcome = self.record(feed, found, progress)
         return replace(outcome, recorded=recorded + outcome.recorded)
+
+    def _ask_for_open(self, feed: Feed, found: Sweep) -> None:
+        """Want the open orders that a refused list did not show, each by itself."""
+        now = self.clock()
+        ids, _ = self.store.open_orders(self.held, feed.defaults.direction, now)
+        for id in ids:
+            if id not in found.seen:
+                found.wants.append(Want(Part.ORDER, id, feed.defaults.direction, since=found.at or now))
 
     def _reread(self, feed: Feed, found: Sweep, progress: Progress) -> Progress:
         """While a list goes on, the open orders are asked for by id, so many in each poll: it may be long until the
@@ -252,7 +266,10 @@ class Polling:
             found = sweep(self.account, ask, self.fetch, asked=frozenset(ask.ids))
             if isinstance(found.error, Refused) and (halves := _narrower(ask, found.error)):
                 asks[:0], found = halves, Sweep(at=now)
-            elif found.complete:
+                continue
+            if isinstance(found.error, TooLarge):
+                asks[:0] = _apart(ask, found)
+            if found.complete:
                 recorded += self.record(feed, found, None).recorded
                 found.facts, found.skipped = [], []
                 owed -= found.seen
@@ -336,6 +353,16 @@ def _with_place(progress: Progress, found: Sweep, before: Place | None) -> Progr
     return replace(
         progress, place=place.written(), outcome=GOES_ON, error=f"{told}; the list goes on", goes_on=True
     )
+
+
+def _apart(ask: Orders, found: Sweep) -> list[Orders]:
+    """Orders that are too large for one reply, in halves, the error taken for told; one by itself is set aside."""
+    middle = len(ask.ids) // 2
+    if not middle:
+        found.skipped.append(Skipped(ask.ids[0], f"{ASIDE} ({found.error})"))
+    found.error = found.incomplete = None
+    halves = (ask.ids[:middle], ask.ids[middle:]) if middle else ()
+    return [replace(ask, ids=ids) for ids in halves]
 
 
 def _narrower(ask: Orders, refusal: Refused) -> list[Orders]:

@@ -17,7 +17,7 @@ from weakref import WeakSet
 from aggregator import paging
 from aggregator.core.account import Account, FeedDefaults, FeedKind
 from aggregator.core.asked import requested
-from aggregator.core.model import Ask, Fact, Page, Reading, Request, Skipped, Want
+from aggregator.core.model import Ask, Fact, Listing, Page, Reading, Request, Skipped, Want
 from aggregator.core.received import received
 from aggregator.core.typed import mistyped
 from aggregator.errors import AdapterFailed, ProviderError, Refused, Stopped, TooLarge
@@ -115,7 +115,10 @@ class Sweep:
         """Why it cannot be relied on, in words."""
         if self.error is not None:
             return str(self.error)
-        return f"{self.incomplete} ({self.refusal})" if self.refusal else self.incomplete
+        if self.refusal is None:
+            return self.incomplete
+        total = f" of {self.totals[0]:,}" if self.totals else ""
+        return f"{self.incomplete} ({self.refusal}); {self.came:,}{total} rows read"
 
     @property
     def complete(self) -> bool:
@@ -173,6 +176,35 @@ def sweep(
             found.error = error.with_traceback(None)  # whose frames hold the page
         if not found.complete:
             break
+    return found
+
+
+def otherwise(account: Account, found: Sweep, fetch: Fetch, each_page: Callable[[Sweep], None]) -> Sweep:
+    """The rest of a list of which a later page was refused, asked for in the other ways that the adapter knows.
+    Complete only where as many came as the provider counts; else it says how many, and is refused still."""
+    ways = account.adapter.otherwise
+    if found.incomplete != REFUSED or found.last is None or ways is None:
+        return found
+    with _ours(found.last[0].path, ways):
+        requests = ways(found.last[0])
+        if requests and (wrong := next(requested(requests), None)) is not None:
+            raise Misread(wrong)
+    total = found.totals[0] if found.totals else None
+    for request in requests:
+        more = sweep(account, Listing(""), fetch, each_page=each_page, start=request)
+        found.facts += more.facts
+        found.wants += more.wants
+        found.skipped += more.skipped
+        found.held += more.held
+        found.seen |= more.seen
+        found.pages += more.pages
+        found.at = more.at or found.at
+        if more.error is not None and not isinstance(more.error, Refused):
+            found.error = more.error
+            break
+    found.came = len(found.seen)
+    if found.error is None and total is not None and found.came >= total:
+        found.incomplete = found.refusal = None
     return found
 
 
@@ -353,7 +385,8 @@ class _Chain:
         smaller = paging.narrower(request, self.paging)
         after = paging.beyond(request, self.paging) if smaller is None and self.paging else None
         found = self.found
-        alone = after is not None and paging.size(request, self.paging) == 1
+        named = bool(self.asked)  # then fewer are asked for by name
+        alone = after is not None and paging.size(request, self.paging) == 1 and not named
         if smaller is None and alone and found.aside < (MOST_ASIDE if found.pages else FIRST_ASIDE):
             found.set_aside(f"{request.path} after {_newest(found)}", f"{ASIDE} ({error})")
             smaller = after

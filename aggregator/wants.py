@@ -3,7 +3,7 @@ list can tell, else by single questions."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aggregator import answers
@@ -111,8 +111,8 @@ class Asking:
                     break
             if not timedelta(0) <= self.clock() - began <= BUDGET:
                 break
-        if isinstance(failed, RateLimited):
-            self._hold_off(failed.until)
+        if failed is not None and not isinstance(failed, Spent):
+            self._note(failed)
         self.questions -= asked
         left = len(pending) - asked
         outcome = "more wanted" if left and failed is None else word(failed)
@@ -137,12 +137,15 @@ class Asking:
         )
         return self.store.record(self.account, self.held, findings)
 
-    def _hold_off(self, until: datetime) -> None:
-        """The provider asks us to wait, though every feed is done: remember it with the feeds."""
+    def _note(self, failed: ProviderError) -> None:
+        """Every feed is done, and something asked for by itself failed: say so with the feeds that were polled, and
+        until when the provider wants to be left alone."""
+        until = failed.until if isinstance(failed, RateLimited) else None
         for name, progress in self.poll.polled.items():
             if progress.complete:
-                findings = Findings(name, progress.attempted_at)
-                self.store.record(self.account, self.held, findings, replace(progress, not_before=until))
+                noted = replace(progress, error=f"wanted: {failed}", not_before=until or progress.not_before)
+                noted = replace(noted, covers=None, seen=None)  # its list has been counted
+                self.store.record(self.account, self.held, Findings(name, progress.attempted_at), noted)
 
 
 def _since(want: Want, mark: Mark) -> bool:

@@ -215,6 +215,8 @@ def telnyx_page(world: Telnyx, faults: Faults, path: str, query: Query) -> Json:
         case ["portouts"]:
             world.stir(faults.stir)
             portouts = sorted(world.portouts.values(), key=lambda order: str(order["id"]))
+            if "filter[status]" in query:
+                portouts = [order for order in portouts if order["status"] in query["filter[status]"]]
             return _listed(
                 portouts, query, lambda order: {**order, "phone_numbers": world.numbers[order["id"]]}
             )

@@ -1,6 +1,6 @@
 """The commit protocol: windows, cursors, lookbacks, wants and rate limits, on a real SQLite file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from aggregator.core.account import Account, Options
 from aggregator.core.due import is_due
 from aggregator.core.findings import Findings
 from aggregator.core.model import Direction, OrderRef, Page, Part, Reading, Request, Want
-from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused
+from aggregator.errors import AccessDenied, FetchError, PageChanged, RateLimited, Refused, TooLarge
 
 
 @pytest.fixture
@@ -584,6 +584,72 @@ def test_a_long_list_whose_rows_moved_meanwhile_begins_anew(
         assert here.mark("porting_orders").place is None
 
 
+def beyond(rows: int, path: str, status: int = 422) -> Callable[[Request], None]:
+    """A provider that shows no row of a list beyond so many."""
+
+    def trouble(request: Request) -> None:
+        first = int(request.param("page[number]") or 1) * int(request.param("page[size]") or 0)
+        if request.path == path and first > rows:
+            raise Refused(f"{path}: status {status}", status)
+
+    return trouble
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_list_refused_at_a_later_page_is_asked_for_newest_first(tmp_path: Path, status: int) -> None:
+    world = calm(300)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        here.wire.trouble = beyond(200, "/porting_orders", status)
+        outcome = here.poll("porting_orders")["porting_orders"]
+        assert (outcome.outcome, outcome.complete, outcome.error) == ("complete", True, None)
+        assert {id for (id,) in here.rows("select provider_order_id from v1_orders")} == set(world.orders)
+        assert {one.param("sort[value]") for one in here.wire.asked if one.path == "/porting_orders"} == {
+            "created_at",
+            "-created_at",
+        }
+
+
+def test_port_outs_refused_at_a_later_page_are_asked_for_status_by_status(tmp_path: Path) -> None:
+    world = calm(8)
+    world.fill(1, 700, 6 * DAY)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        here.wire.trouble = beyond(500, "/portouts")
+        outcome = here.poll("portouts")["portouts"]
+        assert outcome.complete
+        assert {id for (id,) in here.rows("select provider_order_id from v1_orders")} == set(world.portouts)
+
+
+def test_what_no_way_of_asking_shows_is_asked_for_by_id_and_the_run_record_says_so(tmp_path: Path) -> None:
+    world = calm(300)
+    with setting(Unwired(world), account(), tmp_path) as here:
+        assert here.poll("porting_orders")["porting_orders"].complete
+        open_ones = {id for (id,) in here.rows("select provider_order_id from v1_orders where is_open")}
+        here.wire.trouble = beyond(100, "/porting_orders")
+        here.store.records.clear()
+        outcome = here.poll("porting_orders")["porting_orders"]
+        assert (outcome.outcome, outcome.complete) == ("page refused", False)
+        ((error,),) = here.rows("select last_error from v1_feeds where feed = 'porting_orders'")
+        assert error == (f"page refused (/porting_orders: status 422); 200 of {len(world.orders)} rows read")
+        read = {fact.order.id for findings, _ in here.store.records for fact in findings.facts}
+        assert open_ones <= read
+
+
+def test_what_fails_when_it_is_asked_for_by_itself_shows_with_the_feeds(telnyx: Setting) -> None:
+    telnyx.poll()
+    assert isinstance(telnyx.wire.world, Telnyx)
+    order, when = next(iter(telnyx.wire.world.orders)), telnyx.wire.clock() + SECOND
+    want = Want(Part.ORDER, order, Direction.PORT_IN, since=when)
+    telnyx.store.record(telnyx.account, telnyx.hold(), Findings("wanted", when, wants=(want,)))
+    telnyx.wire.trouble = failing(FetchError("gone"), lambda request: request.path.endswith(order))
+    telnyx.poll("porting_events")
+    said = "select last_error, last_outcome, consecutive_failures from v1_feeds where feed = 'porting_events'"
+    assert telnyx.rows(said) == [("wanted: gone", "complete", 0)]
+    telnyx.wire.trouble = lambda request: None
+    telnyx.wire.world.now += HOUR
+    telnyx.poll("porting_events")
+    assert telnyx.rows(said) == [(None, "complete", 0)]
+
+
 def test_while_a_list_goes_on_open_orders_are_asked_for_by_id_and_all_get_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -754,6 +820,33 @@ def test_a_reconciliation_refused_for_its_length_is_asked_for_in_shorter_spans(f
     assert {no for (no,) in cancelled} >= still_open
     (progress,) = [made for made in fone.progress("porting_reconcile") if made.complete]
     assert progress.covers is not None, "all that was asked for came, from one span or another"
+
+
+def test_open_orders_too_large_for_one_reply_are_asked_for_in_smaller_batches(fone: Setting) -> None:
+    fone.poll("porting_status")
+    huge, batches = fone.rows("select min(provider_order_id) from v1_orders")[0][0], []
+
+    def trouble(request: Request) -> None:
+        asked = str(request.param("PortingRequestNumbers") or "").split(",")
+        if asked != [""]:
+            batches.append(len(asked))
+        if huge in asked:
+            raise TooLarge(f"{request.path}: more than 8 MiB")
+
+    fone.wire.trouble = trouble
+    assert fone.poll("porting_reconcile")["porting_reconcile"].complete
+    assert batches[0] > 2 and 1 in batches, "in halves, down to the one"
+    fone.wire.world.now += HOUR  # no wide window this time, which shows it
+    assert fone.poll("porting_reconcile")["porting_reconcile"].complete
+    aside = fone.rows("select ref, error from v1_quarantine where resolved_at is null")
+    assert aside == [(huge, f"one item is too large ({fone.wire.asked[0].path}: more than 8 MiB)")]
+    assert fone.rows("select covers from feed where feed = 'porting_reconcile'") == [(None,)], (
+        "it did not come"
+    )
+    fone.wire.trouble = lambda request: None
+    fone.wire.world.now += HOUR
+    assert fone.poll("porting_reconcile")["porting_reconcile"].complete
+    assert fone.rows("select count(*) from v1_quarantine where resolved_at is null") == [(0,)]
 
 
 def test_a_run_that_did_not_bring_every_open_order_covers_none(fone: Setting) -> None:

@@ -121,6 +121,8 @@ class Adapter:
     auth_user: Callable[[Options], str] | None = None
     auth_header: str = "Authorization"
     milder: Callable[[Request], Request | None] | None = None
+    #: Other requests for what is in a list of which a later page was refused; each begins a chain of its own.
+    otherwise: Callable[[Request], tuple[Request, ...]] | None = None
     check: Ask | None = None
     describe: Ask | None = None
     cancel: Cancelling | None = None

@@ -60,7 +60,7 @@ def _basics(adapter: Adapter) -> Iterator[Mistake]:
     for name in ("plan", "read"):
         if not callable(getattr(adapter, name)):
             yield Mistake(name, f"not a function but {kind_of(getattr(adapter, name))}")
-    for name in ("auth_user", "milder", "refusal"):
+    for name in ("auth_user", "milder", "otherwise", "refusal"):
         if (said := getattr(adapter, name)) is not None and not callable(said):
             yield Mistake(name, f"not a function but {kind_of(said)}")
     if adapter.auth is Auth.BASIC and adapter.auth_user is None:

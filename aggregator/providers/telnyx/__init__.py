@@ -20,7 +20,7 @@ from aggregator.adapter import (
 from aggregator.providers.telnyx.clocks import CLOCKS, USUAL
 from aggregator.providers.telnyx.envelope import TOO_MANY, refusal
 from aggregator.providers.telnyx.pages import KEEP, read
-from aggregator.providers.telnyx.requests import cancel, plan
+from aggregator.providers.telnyx.requests import cancel, otherwise, plan
 from aggregator.providers.telnyx.words import REASONS, WORDS
 
 
@@ -52,6 +52,7 @@ ADAPTER = Adapter(
     keep=KEEP,
     plan=plan,
     read=read,
+    otherwise=otherwise,
     pacing=Pacing(),
     paging=Paging("page[size]", number="page[number]"),
     check=Listing("exception_types"),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from aggregator.adapter import Ask, Direction, Events, Options, OrderRef, Orders, Part, Request, Window
+from aggregator.providers.telnyx.words import PORT_OUT
 
 EVENT_PATHS = {"porting_events": "/porting/events", "portout_events": "/portouts/events"}
 LIST_PATHS = {
@@ -35,6 +36,19 @@ def plan(ask: Ask, options: Options) -> tuple[Request, ...]:
         sort = (("include_phone_numbers", "true"), ("sort[value]", "created_at"))
         return (Request(LIST_PATHS[ask.feed], (*_paged(EMBEDDING_PAGE_SIZE), *sort)),)
     return (Request(LIST_PATHS[ask.feed], _paged(PAGE_SIZE) if ask.feed == "portouts" else ()),)
+
+
+def otherwise(request: Request) -> tuple[Request, ...]:
+    """The rest of a list that is not shown beyond some row: the orders newest first, the port-outs status by status
+    (they have no order that can be asked for)."""
+    params = dict(request.params) | {"page[number]": "1"}
+    if request.path == LIST_PATHS["porting_orders"]:
+        asked = [{"sort[value]": "-created_at"}]
+    elif request.path == LIST_PATHS["portouts"]:
+        asked = [{"filter[status]": status} for status in PORT_OUT]
+    else:
+        asked = []
+    return tuple(Request(request.path, tuple((params | more).items())) for more in asked)
 
 
 def _order(ask: Orders, id: str) -> Request:
