@@ -174,7 +174,7 @@ def test_every_kind_of_change_there_is_can_be_asked_for(run: Run, config: Path) 
         (("show", "sr_ac3e01"), "no such order: sr_ac3e01 (did you mean sr_ac3e00?)"),
         (("show", f"telnyx-main/port_in/{ACME[:-1]}7"), f"(did you mean telnyx-main/port_in/{ACME}?)"),
         (("show", "P-0000417"), "no such order: P-0000417 (did you mean P-000417?)"),
-        (("show", f"{ACME[:12]}7"), f"(did you mean {ACME[:13]}?)"),  # the beginning of an id
+        (("show", f"{ACME[:12]}7"), f"(did you mean {ACME}?)"),  # the beginning of an id
         (("show", "zzz"), "no such order: zzz"),
         (("show", ""), "no such order:"),
         (("show", "P-0000417", "--as-of", "1d"), "(did you mean P-000417?)"),

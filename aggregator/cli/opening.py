@@ -64,7 +64,7 @@ def orders_named(reader: "Reader", name: str) -> list[Row]:
         from aggregator.config.values import near
 
         alike = reader.names_like(name)
-        hint = near(name, alike) or (near(name, [other[: len(name)] for other in alike]) if name else "")
+        hint = near(name, alike) or near(name, alike, beginnings=True)
         raise typer.BadParameter(f"no such order: {name}{hint}", param_hint="ORDER")
     many = range(0, len(found), PORTION)
     return [row for at in many for row in reader.select("orders", {"order_id": found[at : at + PORTION]})]

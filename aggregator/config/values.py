@@ -32,10 +32,15 @@ def quoted(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def near(word: str, known: list[str]) -> str:
-    """A hint in brackets at what may have been meant, or nothing."""
-    close = get_close_matches(word, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def near(word: str, known: list[str], *, beginnings: bool = False) -> str:
+    """A hint in brackets at what may have been meant, or nothing; `beginnings`: where only a beginning was typed.
+
+    >>> near("porting_order", ["porting_orders"]), near("P-0013", ["P-00127845"], beginnings=True)
+    (' (did you mean porting_orders?)', ' (did you mean P-00127845?)')
+    """
+    whole = {one[: len(word)] if beginnings else one: one for one in known if word}
+    close = get_close_matches(word, whole, 1)
+    return f" (did you mean {whole[close[0]]}?)" if close else ""
 
 
 def some(said: Sequence[str], most: int = 12, between: str = ", ") -> str:
