@@ -136,8 +136,8 @@ def _told(value: Any) -> Iterator[tuple[str, Any]]:
         said = getattr(value, column.name)
         if (
             said is NOT_TOLD
-            or (column.name == "ordinal" and not said)
             or (said is None and column.default is None)
+            or (not column.compare and said == column.default)  # bookkeeping, not what was read
             or (said == () == column.default)
         ):
             continue
