@@ -23,5 +23,5 @@ def told(limit: int | None, wanted: int) -> str:
     most = polls_at_once(limit)
     if most is None:
         return "no limit; between polls an account holds none"
-    enough = f"{limit} may be open: {most} accounts at a time, any number one after the other"
-    return enough if most >= wanted else f"{enough}; too few for {wanted} at a time (raise LimitNOFILE)"
+    enough = f"{limit}, enough to poll {most} accounts at once"
+    return enough if most >= wanted else f"{enough}; too few for {wanted} (raise LimitNOFILE)"
