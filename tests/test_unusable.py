@@ -94,7 +94,7 @@ def test_a_daemon_does_not_wait_for_a_damaged_file_to_heal(
 
 OTHERWISE = {
     "a column is gone": ["drop view {every}", "alter table comment rename column author_type to author"],
-    "a table is gone": ["drop table wanted"],
+    "a table is gone": ["drop table replay"],
     "a view is gone": ["drop view v1_waiting"],
     "a view is another": ["drop view v1_comments", "create view v1_comments as select 1 as order_id"],
     "a column that must be filled": [
@@ -249,4 +249,4 @@ def test_a_daemon_does_not_wait_for_its_tables_to_change(
     changed(postgres_url, "a table is gone")
     service = started(simulate("--orders", "3"), TOML.replace("sqlite:///aggregator.db", postgres_url))
     assert service.process.wait(timeout=30) == 78
-    assert "no table wanted" in "".join(service.lines)
+    assert "no table replay" in "".join(service.lines)

@@ -14,7 +14,7 @@ def shortened(text: str, longest: int) -> str:
     >>> shortened("short", 200)
     'short'
     >>> shortened("x" * 3_000_000, 40)
-    'xxxxxxxxxx… (cut, 3,000,000 characters)'
+    'xxxxxxxxxxx… (cut, 3,000,000 characters)'
     """
     if len(text) <= longest:
         return text
