@@ -67,7 +67,7 @@ class Between:
             client.sendall(said)
             return True
         befalls = None
-        if b"COMMIT" in said:
+        if b"COMMIT\0" in said:  # not the BEGIN that says READ COMMITTED
             self.commits += 1
             befalls = self.cut(self.commits)
         if befalls == "asked":
