@@ -145,9 +145,12 @@ def _is_too_much(found: Sweep) -> bool:
 
 
 def _frozen(window: Window, page: Page, reading: Reading) -> datetime:
-    """The provider's time of a page; its newest event, where that time lies before the window."""
-    if page.at > window.since:
-        return page.at
+    """The time of a page, by the later of both clocks: a provider's that stands would leave out what is new. Its
+    newest event, where that time lies before the window."""
+    a_second = timedelta(seconds=1)  # smaller parts are not told
+    now = page.at if page.fetched_at < page.at + a_second else page.fetched_at
+    if now > window.since:
+        return now
     return max((fact.as_of for fact in reading.facts), default=window.since)
 
 

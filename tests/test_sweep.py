@@ -364,6 +364,17 @@ def test_more_than_one_page_starts_again_frozen_at_the_replys_date() -> None:
     assert part.found.complete and ids(part.found) == {id for id, _ in rows(600)} | {"new 0"}
 
 
+def test_a_clock_of_the_provider_that_stands_does_not_end_the_window_before_what_is_new() -> None:
+    fetch = Events(rows(600), now=NOW + 3 * HOUR)
+
+    def standing(request: Request) -> Page:
+        return replace(fetch(request), provider_at=NOW - HOUR)
+
+    (part,) = parts(standing, window(until=None))
+    assert {bound for bound, _ in fetch.bounds} == {None, "2026-06-15T15:00:00Z"}
+    assert ids(part.found) == {id for id, _ in rows(600)}
+
+
 def test_the_newest_time_is_never_beyond_the_end_of_the_window() -> None:
     """An event that the provider dates years ahead must not stop the feed for years."""
     ahead = ("from the future", NOW + timedelta(days=9_000))
