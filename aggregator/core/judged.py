@@ -2,10 +2,11 @@
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -34,9 +35,8 @@ def judged(adapter: object) -> tuple[Mistake, ...]:
     """Everything that is wrong with an adapter's data; nothing, where it can be relied on."""
     if not isinstance(adapter, Adapter):
         return (Mistake("", f"its entry point is not an Adapter but {kind_of(adapter)}"),)
-    found = [
-        mistake for judge in (_basics, _feeds, _words, _reasons, _keep, _time) for mistake in judge(adapter)
-    ]
+    judges = (_basics, _tables, _feeds, _words, _reasons, _keep, _time)
+    found = [mistake for judge in judges for mistake in judge(adapter)]
     return tuple(found) or tuple(unasked(adapter))
 
 
@@ -95,12 +95,15 @@ def _pace(adapter: Adapter) -> Iterator[Mistake]:
                 yield Mistake(f"paging.{name}", f"not the name of a parameter but {kind_of(said)}")
 
 
+def _tables(adapter: Adapter) -> Iterator[Mistake]:
+    for name in ("feeds", "words", "reasons", "keep", "usual"):
+        if not isinstance(said := getattr(adapter, name), Mapping):
+            yield Mistake(name, f"not a table but {kind_of(said)}")
+
+
 def _feeds(adapter: Adapter) -> Iterator[Mistake]:
-    if not isinstance(adapter.feeds, Mapping):
-        yield Mistake("feeds", f"not a table but {kind_of(adapter.feeds)}")
-        return
     lists: dict[object, str] = {}
-    for name, feed in adapter.feeds.items():
+    for name, feed in _rows(adapter.feeds):
         here = f"feeds[{name!r}]"
         if not isinstance(name, str) or not name:
             yield Mistake("feeds", f"the name of a feed is no text but {kind_of(name)}")
@@ -128,10 +131,7 @@ def _feeds(adapter: Adapter) -> Iterator[Mistake]:
 
 
 def _words(adapter: Adapter) -> Iterator[Mistake]:
-    if not isinstance(adapter.words, Mapping):
-        yield Mistake("words", f"not a table but {kind_of(adapter.words)}")
-        return
-    for vocabulary, table in adapter.words.items():
+    for vocabulary, table in _rows(adapter.words):
         wrong = tuple(_one_of("words", vocabulary, Vocabulary))
         yield from wrong
         if wrong:
@@ -139,15 +139,22 @@ def _words(adapter: Adapter) -> Iterator[Mistake]:
         if not isinstance(table, Mapping):
             yield Mistake(f"words[{_name(vocabulary)}]", f"not a table but {kind_of(table)}")
             continue
-        spelt: dict[str, str] = {}
+        here = f"words[{_name(vocabulary)}]"
+        yield from _spelling(here, table, "word")
         for word, meaning in table.items():
-            here = f"words[{_name(vocabulary)}][{word!r}]"
-            if not isinstance(word, str) or not word:
-                yield Mistake(here, f"a word is a text, not {kind_of(word)}")
-                continue
-            if (same := spelt.setdefault(folded(word), word)) != word:
-                yield Mistake(here, f"the same word as {same!r}", word)
-            yield from _meaning(here, vocabulary, word, meaning)
+            if isinstance(word, str) and word:
+                yield from _meaning(f"{here}[{word!r}]", vocabulary, word, meaning)
+
+
+def _spelling(field: str, table: Mapping[object, object], what: str) -> Iterator[Mistake]:
+    """Whether what a table is looked up by are texts, of which no two are taken for the same."""
+    spelt: dict[str, str] = {}
+    for word in table:
+        here = f"{field}[{word!r}]"
+        if not isinstance(word, str) or not word:
+            yield Mistake(here, f"a {what} is a text, not {kind_of(word)}")
+        elif (same := spelt.setdefault(folded(word), word)) != word:
+            yield Mistake(here, f"the same {what} as {same!r}", word)
 
 
 def _meaning(here: str, vocabulary: Vocabulary, word: str, meaning: object) -> Iterator[Mistake]:
@@ -170,17 +177,11 @@ def _meaning(here: str, vocabulary: Vocabulary, word: str, meaning: object) -> I
 
 
 def _reasons(adapter: Adapter) -> Iterator[Mistake]:
-    if not isinstance(adapter.reasons, Mapping):
-        yield Mistake("reasons", f"not a table but {kind_of(adapter.reasons)}")
-        return
-    spelt: dict[str, str] = {}
-    for code, reason in adapter.reasons.items():
+    yield from _spelling("reasons", dict(_rows(adapter.reasons)), "code")
+    for code, reason in _rows(adapter.reasons):
         here = f"reasons[{code!r}]"
         if not isinstance(code, str) or not code:
-            yield Mistake(here, f"a code is a text, not {kind_of(code)}")
             continue
-        if (same := spelt.setdefault(folded(code), code)) != code:
-            yield Mistake(here, f"the same code as {same!r}", code)
         if not isinstance(reason, Reason):
             yield Mistake(here, f"not a Reason but {kind_of(reason)}", code)
             continue
@@ -191,10 +192,7 @@ def _reasons(adapter: Adapter) -> Iterator[Mistake]:
 
 
 def _keep(adapter: Adapter) -> Iterator[Mistake]:
-    if not isinstance(adapter.keep, Mapping):
-        yield Mistake("keep", f"not a table but {kind_of(adapter.keep)}")
-        return
-    for name, tree in adapter.keep.items():
+    for name, tree in _rows(adapter.keep):
         yield from _tree(f"keep[{name!r}]", tree)
 
 
@@ -229,10 +227,7 @@ def _time(adapter: Adapter) -> Iterator[Mistake]:
         if clock.waiting_on is not None:
             yield from _one_of(f"{here}.waiting_on", clock.waiting_on, WaitingOn, word)
         yield from _several(f"{here}.states", clock.states, State, word)
-    if not isinstance(adapter.usual, Mapping):
-        yield Mistake("usual", f"not a table but {kind_of(adapter.usual)}")
-        return
-    for key, usual in adapter.usual.items():
+    for key, usual in _rows(adapter.usual):
         here = f"usual[{key!r}]"
         if not isinstance(key, tuple) or len(key) != 2:
             yield Mistake("usual", f"a key is (Direction, State), not {kind_of(key)}")
@@ -245,6 +240,11 @@ def _time(adapter: Adapter) -> Iterator[Mistake]:
 
 
 # --- in words -------------------------------------------------------------------------------------------
+
+
+def _rows(table: object) -> Iterable[tuple[Any, Any]]:
+    """The rows of a table; none of what is no table, which `_tables` says."""
+    return table.items() if isinstance(table, Mapping) else ()
 
 
 def _a(field: str, said: object, kind: type, word: str = "") -> Iterator[Mistake]:
