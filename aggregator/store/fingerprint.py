@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, Table, text
-from sqlmodel import SQLModel
 
-from aggregator.store import tables, views
+from aggregator.store import views
+from aggregator.store.tables import TABLES
 
 _COLUMNS = {
     "sqlite": text(
@@ -38,9 +38,8 @@ def of_tables(tx: Connection) -> list[str]:
     found: dict[str, dict[str, tuple[str, bool]]] = {}
     for row in tx.execute(_COLUMNS[tx.dialect.name]):
         found.setdefault(row.name, {})[row.field] = row.kind.lower(), bool(row.owed)
-    assert tables.OrderRow.__tablename__ in SQLModel.metadata.tables
     wrong: list[str] = []
-    for name, table in sorted(SQLModel.metadata.tables.items()):
+    for name, table in sorted(TABLES.items()):
         wrong += (
             _of_table(name, dict(_columns(tx, table)), found[name]) if name in found else [f"no table {name}"]
         )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
-from sqlmodel import SQLModel
 
 from aggregator.errors import ConfigError, SchemaError, Unusable
-from aggregator.store import tables, views
+from aggregator.store import views
 from aggregator.store.engine import translated
 from aggregator.store.failures import UPGRADE
+from aggregator.store.tables import TABLES
 
 MAKE_ROLE = "create role {role} login nosuperuser nocreatedb nocreaterole"
 READER = (
@@ -87,14 +87,13 @@ def grant_writer(tx: Connection, role: str) -> None:
 
 
 def _run(tx: Connection, statements: Iterable[str], role: str) -> None:
-    assert tables.OrderRow.__tablename__ in SQLModel.metadata.tables
     quoted = tx.dialect.identifier_preparer.quote_identifier
     schema, database = tx.execute(text("select current_schema(), current_database()")).one()
     names = {
         "role": quoted(role),
         "schema": quoted(schema),
         "database": quoted(database),
-        "tables": ", ".join(map(quoted, [*sorted(SQLModel.metadata.tables), views.VERSION_TABLE])),
+        "tables": ", ".join(map(quoted, [*sorted(TABLES), views.VERSION_TABLE])),
         "views": ", ".join(quoted(name) for name, _ in views.statements(tx.dialect.name)),
     }
     for statement in statements:

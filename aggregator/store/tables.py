@@ -2,9 +2,10 @@
 one writer hands out, so that rows stay in the order they came and nothing depends on a sequence.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")
@@ -420,3 +421,7 @@ class UnknownWordRow(SQLModel, table=True):
     order_pk: int = Field(primary_key=True, foreign_key="port_order.id")
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+TABLES: Mapping[str, Table] = SQLModel.metadata.tables
+"""Every table of ours, by its name."""

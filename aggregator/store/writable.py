@@ -5,11 +5,11 @@ import sqlite3
 from contextlib import closing
 
 from sqlalchemy import Engine, bindparam, text
-from sqlmodel import SQLModel
 
 from aggregator.errors import StoreError, Unusable
-from aggregator.store import failures, tables
+from aggregator.store import failures
 from aggregator.store.engine import file_of, translated
+from aggregator.store.tables import TABLES
 
 PATIENCE_S = 1.0
 _READ_ONLY = text("select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean")
@@ -27,8 +27,7 @@ def require(engine: Engine) -> None:
         return
     with translated(), engine.connect() as connection:
         read_only = connection.execute(_READ_ONLY).scalar()
-        assert tables.OrderRow.__tablename__ in SQLModel.metadata.tables
-        lacking = connection.execute(_LACKING, {"ours": sorted(SQLModel.metadata.tables)}).scalar()
+        lacking = connection.execute(_LACKING, {"ours": sorted(TABLES)}).scalar()
     if read_only:
         engine.dispose()  # the address may lead to another server by now
         raise StoreError("database: it can only be read now: a standby, or set to read-only")
