@@ -17,7 +17,7 @@ from weakref import WeakSet
 from aggregator import paging
 from aggregator.core.account import Account, FeedDefaults, FeedKind
 from aggregator.core.asked import requested
-from aggregator.core.model import Ask, Fact, Listing, Page, Reading, Request, Skipped, Want
+from aggregator.core.model import Ask, Fact, Listing, Page, Reading, Request, Skipped, Source, Want
 from aggregator.core.received import received
 from aggregator.core.typed import mistyped
 from aggregator.errors import AdapterFailed, ProviderError, Refused, Stopped, TooLarge
@@ -98,8 +98,17 @@ class Sweep:
         self.aside += 1
 
     def let_go(self) -> None:
-        """Forget what has been recorded."""
+        """Forget what has been recorded, but when its events were."""
+        self.let_go_at = [*self.event_times]
         self.facts, self.wants, self.skipped, self.held = [], [], [], 0
+
+    @property
+    def event_times(self) -> Iterator[datetime]:
+        """The times of all events it brought, as their provider gave them."""
+        yield from self.let_go_at
+        for fact in self.facts:
+            if fact.source is Source.EVENT and fact.looked_at is None:
+                yield fact.as_of
 
     @property
     def is_heavy(self) -> bool:

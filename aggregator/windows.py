@@ -8,11 +8,10 @@ it comes; a page of it that nothing makes smaller is set aside and named, so tha
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain
 
 from aggregator import sweep as sweeping
 from aggregator.core.account import Account, FeedDefaults
-from aggregator.core.model import Page, Reading, Source, Window
+from aggregator.core.model import Page, Reading, Window
 from aggregator.errors import ProviderError, Refused, TooLarge
 from aggregator.sweep import REFUSED, Fetch, First, Sweep, opened, steady
 
@@ -41,9 +40,8 @@ class Part:
         window (an open one ends with the provider's time of its page, which knows no parts of a second)."""
         found, since = self.found, self.window.since
         end = self.window.until or (found.started_at and found.started_at + timedelta(seconds=1))
-        told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT and fact.looked_at is None)
-        times = chain(told, found.let_go_at)
-        return max((at for at in times if since <= at and (end is None or at <= end)), default=None)
+        times = (at for at in found.event_times if since <= at and (end is None or at <= end))
+        return max(times, default=None)
 
 
 def in_parts(
@@ -118,8 +116,6 @@ def _part(
 def _let_go(found: Sweep, keep: Callable[[Sweep], None]) -> None:
     if found.is_heavy:
         keep(found)
-        told = (fact.as_of for fact in found.facts if fact.source is Source.EVENT and fact.looked_at is None)
-        found.let_go_at.extend(told)
         found.let_go()
 
 
