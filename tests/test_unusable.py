@@ -9,6 +9,7 @@ from pathlib import Path
 import filled
 import psycopg
 import pytest
+import roles
 from service import TOML, Start
 from sqlalchemy import text
 from stored import desk, event
@@ -196,14 +197,7 @@ def test_every_verb_says_that_the_schema_is_another_versions(
 def role(postgres_url: str) -> str:
     """The URL for a role of the daemon's own, on a database with orders."""
     filled.fill(postgres_url)
-    name = f"daemon_{os.getpid()}"
-    engine = engines.connect(postgres_url)
-    with engine.begin() as tx:
-        tx.exec_driver_sql(f"drop role if exists {name}")
-        tx.exec_driver_sql(f"create role {name} login")
-    schema.upgrade(engine, writer=name)
-    engine.dispose()
-    return postgres_url.replace("//postgres:@", f"//{name}@")
+    return roles.made(postgres_url)
 
 
 TAKEN = {
@@ -221,7 +215,7 @@ def test_a_role_without_its_rights_is_told_what_to_do(
     store = open_store(role)
     store.close()
     with psycopg.connect(postgres_url, autocommit=True) as owner:
-        owner.execute(TAKEN[what].format(role=f"daemon_{os.getpid()}").encode())
+        owner.execute(TAKEN[what].format(role=roles.NAME).encode())
     there = run_on(run, tmp_path, role)
     for verb in ("poll", "db restored", *(READS if what in ("everything", "the schema") else ())):
         code, out, err = there(verb)

@@ -11,6 +11,7 @@ from pathlib import Path
 import filled
 import psycopg
 import pytest
+import roles
 from service import ALL_THERE, PATIENCE_S, TOML, Start, events_of
 from stored import desk, event
 from test_outages import QUICK, comes, on
@@ -21,7 +22,7 @@ from aggregator.config import load
 from aggregator.errors import StoreError, Unusable
 from aggregator.simulator import Running
 from aggregator.store import engine as engines
-from aggregator.store import open_store, schema, writable
+from aggregator.store import open_store, writable
 
 DAY = 86_400
 Simulate = Callable[..., Running]
@@ -129,20 +130,13 @@ def test_a_daemon_that_starts_on_a_standby_waits_for_the_primary(
 @pytest.fixture
 def role(postgres_url: str) -> str:
     """The URL for a role of the daemon's own."""
-    name = f"writer_of_{os.getpid()}"
-    engine = engines.connect(postgres_url)
-    with engine.begin() as tx:
-        tx.exec_driver_sql(f"drop role if exists {name}")
-        tx.exec_driver_sql(f"create role {name} login")
-    schema.upgrade(engine, writer=name)
-    engine.dispose()
-    return postgres_url.replace("//postgres:@", f"//{name}@")
+    return roles.made(postgres_url)
 
 
 def rights(owner: str, what: str) -> None:
     """Give or take rights."""
     with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute(what.format(role=f"writer_of_{os.getpid()}").encode())
+        connection.execute(what.format(role=roles.NAME).encode())
 
 
 @pytest.mark.parametrize("right", ["insert", "update", "delete", "all"])
